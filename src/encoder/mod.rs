@@ -1,0 +1,1 @@
+//! CLIP encoders on candle: texts and images in, unit vectors out.

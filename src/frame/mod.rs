@@ -1,0 +1,1 @@
+//! Polars in, Polars out: columns, embeddings, files.

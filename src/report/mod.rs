@@ -1,0 +1,1 @@
+//! What a report shows, computed once, and its faces: HTML, JSON, PNG.

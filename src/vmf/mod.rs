@@ -1,0 +1,1 @@
+//! One von Mises-Fisher distribution: its normaliser, its concentration, its samples.
