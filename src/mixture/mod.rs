@@ -1,1 +1,26 @@
 //! The mixture of von Mises-Fisher distributions: an estimator in linfa's manner.
+//!
+//! `ln p(x) = ln sum_k w_k f(x; mu_k, kappa_k)`, fitted by expectation maximisation (Banerjee, Dhillon, Ghosh
+//! & Sra 2005, JMLR 6, the *soft-moVMF* algorithm) from a spherical k-means start, with the concentrations
+//! solved exactly rather than by their approximation (4.4).
+//!
+//! The one EM loop sees data only through [`Observations`]: it sends a model and gets [`Statistics`] back.
+
+mod errors;
+mod fit;
+mod hyperparams;
+
+mod kernel;
+mod linfa;
+pub mod metrics;
+mod model;
+mod observations;
+mod spherical_kmeans;
+mod statistics;
+
+pub use errors::{MixtureError, Warning};
+pub use hyperparams::{VonMisesFisherMixtureParams, VonMisesFisherMixtureValidParams};
+pub use kernel::{Assignment, Scorer};
+pub use model::{Convergence, VonMisesFisherMixture};
+pub use observations::{InMemory, Observations};
+pub use statistics::Statistics;

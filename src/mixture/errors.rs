@@ -1,0 +1,142 @@
+//! What can go wrong while fitting, and what is worth telling though it went well.
+
+use serde::{Deserialize, Serialize};
+
+/// Why a mixture cannot be fitted, read or applied.
+#[derive(Debug, thiserror::Error)]
+pub enum MixtureError {
+    /// No component was asked for.
+    #[error("the number of components is 0; ask for at least 1")]
+    NoComponents,
+    /// No run was asked for.
+    #[error("the number of runs is 0; ask for at least 1")]
+    NoRuns,
+    /// The loop may not take a single step.
+    #[error("the maximal number of iterations is 0; allow at least 1")]
+    NoIterations,
+    /// The tolerance is negative or not a number.
+    #[error("the tolerance is {got}; give a number that is not negative")]
+    Tolerance {
+        /// The value given.
+        got: f64,
+    },
+    /// The cap on concentrations is not a positive finite number.
+    #[error("the maximal concentration is {got}; give a finite number above 0")]
+    MaxConcentration {
+        /// The value given.
+        got: f64,
+    },
+    /// There are fewer points than components.
+    #[error(
+        "{n_components} components cannot be fitted to {n_samples} points; ask for fewer or give more data"
+    )]
+    TooFewSamples {
+        /// Points given.
+        n_samples: usize,
+        /// Components asked for.
+        n_components: usize,
+    },
+    /// Directions need an ambient space of at least two dimensions.
+    #[error("the points have dimension {got}; directions need at least 2")]
+    DimensionTooSmall {
+        /// Columns given.
+        got: usize,
+    },
+    /// The data and the model live in different spaces.
+    #[error(
+        "the points have dimension {got} but the model has {expected}; use embeddings of the same encoder"
+    )]
+    DimensionMismatch {
+        /// Columns given.
+        got: usize,
+        /// Columns of the model.
+        expected: usize,
+    },
+    /// A row has no direction.
+    #[error("row {row} has no direction: its length is {length}; leave it out or repair it")]
+    NoDirection {
+        /// Zero-based row.
+        row: usize,
+        /// Its Euclidean length: zero, infinite or not a number.
+        length: f64,
+    },
+    /// A sample weight is negative or not finite.
+    #[error("the weight of row {row} is {weight}; give finite weights that are not negative")]
+    SampleWeight {
+        /// Zero-based row.
+        row: usize,
+        /// The weight given.
+        weight: f64,
+    },
+    /// All sample weights are zero.
+    #[error("the sample weights sum to 0; give at least one point a weight")]
+    NoWeight,
+    /// Parameters that make no mixture, as read from a file.
+    #[error("not a von Mises-Fisher mixture: {0}")]
+    Parameters(#[from] ParameterError),
+    /// An error of the estimator framework.
+    #[error(transparent)]
+    Linfa(#[from] ::linfa::Error),
+}
+
+/// Why parameters make no mixture.
+#[derive(Debug, thiserror::Error)]
+pub enum ParameterError {
+    /// The lists disagree in length.
+    #[error("`{list}` has {got} entries where {expected} are needed")]
+    Length {
+        /// Name of the list.
+        list: &'static str,
+        /// Its length.
+        got: usize,
+        /// The length that fits.
+        expected: usize,
+    },
+    /// The weights are no probabilities.
+    #[error("`weights` are not non-negative numbers that sum to 1")]
+    Weights,
+    /// A component is no distribution.
+    #[error("component {component}: {source}")]
+    Component {
+        /// Zero-based component.
+        component: usize,
+        /// What is wrong with it.
+        source: crate::vmf::VmfError,
+    },
+}
+
+/// Something a fit met and survived; kept in [`Convergence`](super::Convergence).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Warning {
+    /// The likelihood still rose by more than the tolerance when the iterations ran out.
+    #[error(
+        "not converged after {n_iterations} iterations (last change {last_change:.2e}); raise the maximal number of iterations or the tolerance"
+    )]
+    NotConverged {
+        /// Iterations taken.
+        n_iterations: usize,
+        /// Last change of the log-likelihood per point.
+        last_change: f64,
+    },
+    /// A component lost all its points and was restarted at one of them.
+    #[error(
+        "component {component} was empty at iteration {iteration} and restarted at a point; fewer components may do"
+    )]
+    Reseeded {
+        /// Zero-based component.
+        component: usize,
+        /// Iteration, from 1.
+        iteration: usize,
+    },
+    /// A concentration reached the cap, as duplicated points make it do.
+    #[error(
+        "the concentration of component {component} is at its cap {cap:e}; its points are (nearly) the same"
+    )]
+    ConcentrationCapped {
+        /// Zero-based component.
+        component: usize,
+        /// The cap.
+        cap: f64,
+    },
+}

@@ -1,0 +1,291 @@
+//! The fitted mixture.
+
+use linfa::Float;
+use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate};
+use serde::{Deserialize, Serialize};
+
+use super::errors::ParameterError;
+use super::kernel::{Scorer, argmax};
+use super::{InMemory, MixtureError, Warning};
+use crate::vmf::{VonMisesFisher, ln_normaliser_scaled, ln_sphere_area};
+
+/// A mixture of von Mises-Fisher distributions, `p(x) = sum_k w_k f(x; mu_k, kappa_k)`.
+///
+/// Serialises to the fields of `model_parameters.json`, and is checked when read back.
+///
+/// ```
+/// use linfa::{DatasetBase, traits::{Fit, Predict}, ParamGuard};
+/// use ndarray::array;
+/// use vmfmix::mixture::VonMisesFisherMixture;
+///
+/// let x = array![[1.0, 0.1], [1.0, -0.1], [-1.0, 0.1], [-1.0, -0.2]];
+/// let model = VonMisesFisherMixture::params(2).check()?.fit(&DatasetBase::from(x.clone()))?;
+/// let labels = model.predict(&x);
+/// assert!(labels[0] == labels[1] && labels[2] == labels[3] && labels[0] != labels[2]);
+/// # Ok::<(), vmfmix::mixture::MixtureError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(into = "Parameters", try_from = "Parameters")]
+pub struct VonMisesFisherMixture {
+    weights: Array1<f64>,
+    mean_directions: Array2<f64>,
+    concentrations: Array1<f64>,
+    convergence: Convergence,
+}
+
+/// How a fit went.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Convergence {
+    /// Whether the log-likelihood settled within the tolerance.
+    pub converged: bool,
+    /// EM steps taken.
+    pub n_iterations: usize,
+    /// Log-likelihood per point after each step, in nats against the surface measure.
+    pub log_likelihoods: Vec<f64>,
+    /// What the fit met and survived.
+    pub warnings: Vec<Warning>,
+}
+
+impl VonMisesFisherMixture {
+    pub(super) fn new(
+        weights: Array1<f64>,
+        mean_directions: Array2<f64>,
+        concentrations: Array1<f64>,
+    ) -> Self {
+        Self {
+            weights,
+            mean_directions,
+            concentrations,
+            convergence: Convergence::default(),
+        }
+    }
+
+    pub(super) fn with_convergence(self, convergence: Convergence) -> Self {
+        Self {
+            convergence,
+            ..self
+        }
+    }
+
+    /// Number of components, `K`.
+    pub fn n_components(&self) -> usize {
+        self.weights.len()
+    }
+
+    /// Dimension of the ambient space, `D`.
+    pub fn dimension(&self) -> usize {
+        self.mean_directions.ncols()
+    }
+
+    /// Weights of the components, summing to 1, shape `(n_components,)`.
+    pub fn weights(&self) -> &Array1<f64> {
+        &self.weights
+    }
+
+    /// Unit mean directions, shape `(n_components, dimension)`.
+    pub fn mean_directions(&self) -> &Array2<f64> {
+        &self.mean_directions
+    }
+
+    /// Concentrations, shape `(n_components,)`.
+    pub fn concentrations(&self) -> &Array1<f64> {
+        &self.concentrations
+    }
+
+    /// How the fit went.
+    pub fn convergence(&self) -> &Convergence {
+        &self.convergence
+    }
+
+    /// Log-likelihood per point of the training data, in nats against the surface measure; minus infinity for a
+    /// model that was not fitted.
+    pub fn log_likelihood(&self) -> f64 {
+        self.convergence
+            .log_likelihoods
+            .last()
+            .copied()
+            .unwrap_or(f64::NEG_INFINITY)
+    }
+
+    /// One component as a distribution.
+    ///
+    /// # Panics
+    /// `component` is not below the number of components.
+    pub fn component(&self, component: usize) -> VonMisesFisher {
+        VonMisesFisher::new(
+            self.mean_directions.row(component).to_owned(),
+            self.concentrations[component],
+        )
+        .expect("a component of a mixture is valid")
+    }
+
+    /// Free parameters: `K - 1` weights, `K (D - 1)` for the directions, `K` concentrations.
+    pub fn n_parameters(&self) -> usize {
+        self.n_components() * (self.dimension() + 1) - 1
+    }
+
+    /// Responsibilities, shape `(n_samples, n_components)`, rows summing to 1.
+    ///
+    /// # Errors
+    /// A row has no direction, or the dimension is not the model's.
+    pub fn predict_proba<F: Float>(
+        &self,
+        rows: ArrayView2<'_, F>,
+    ) -> Result<Array2<f64>, MixtureError> {
+        let blocks = InMemory::new(rows, None)?.map_blocks(&self.scorer(), |proba, _| proba)?;
+        let views: Vec<_> = blocks.iter().map(|block| block.view()).collect();
+        Ok(match views.is_empty() {
+            true => Array2::zeros((0, self.n_components())),
+            false => concatenate(Axis(0), &views).expect("blocks have the same width"),
+        })
+    }
+
+    /// The likeliest component of every row, shape `(n_samples,)`; `predict` of linfa, with errors for bad rows.
+    ///
+    /// # Errors
+    /// A row has no direction, or the dimension is not the model's.
+    pub fn assign<F: Float>(&self, rows: ArrayView2<'_, F>) -> Result<Array1<usize>, MixtureError> {
+        let best = |proba: Array2<f64>, _| {
+            proba
+                .rows()
+                .into_iter()
+                .map(|row| argmax(row).0)
+                .collect::<Vec<_>>()
+        };
+        Ok(InMemory::new(rows, None)?
+            .map_blocks(&self.scorer(), best)?
+            .concat()
+            .into())
+    }
+
+    /// Log-density of every row in nats against the surface measure, shape `(n_samples,)`.
+    ///
+    /// # Errors
+    /// A row has no direction, or the dimension is not the model's.
+    pub fn score_samples<F: Float>(
+        &self,
+        rows: ArrayView2<'_, F>,
+    ) -> Result<Array1<f64>, MixtureError> {
+        let blocks = InMemory::new(rows, None)?.map_blocks(&self.scorer(), |_, ln| ln.to_vec())?;
+        Ok(Array1::from(blocks.concat()) - ln_sphere_area(self.dimension()))
+    }
+
+    /// Log-likelihood per point, in nats against the surface measure; not a number for no rows.
+    ///
+    /// # Errors
+    /// A row has no direction, or the dimension is not the model's.
+    pub fn score<F: Float>(&self, rows: ArrayView2<'_, F>) -> Result<f64, MixtureError> {
+        Ok(self.score_samples(rows)?.mean().unwrap_or(f64::NAN))
+    }
+
+    /// Bayesian information criterion, `p ln n - 2 ln L`; lower is better.
+    ///
+    /// # Errors
+    /// A row has no direction, or the dimension is not the model's.
+    pub fn bic<F: Float>(&self, rows: ArrayView2<'_, F>) -> Result<f64, MixtureError> {
+        let n = rows.nrows() as f64;
+        Ok(self.n_parameters() as f64 * n.ln() - 2.0 * n * self.score(rows)?)
+    }
+
+    /// Akaike information criterion, `2 p - 2 ln L`; lower is better.
+    ///
+    /// # Errors
+    /// A row has no direction, or the dimension is not the model's.
+    pub fn aic<F: Float>(&self, rows: ArrayView2<'_, F>) -> Result<f64, MixtureError> {
+        Ok(2.0 * self.n_parameters() as f64 - 2.0 * rows.nrows() as f64 * self.score(rows)?)
+    }
+
+    pub(super) fn scorer(&self) -> Scorer {
+        let d = self.dimension();
+        Scorer {
+            mean_directions: self.mean_directions.clone(),
+            concentrations: self.concentrations.clone(),
+            offsets: ndarray::Zip::from(&self.weights)
+                .and(&self.concentrations)
+                .map_collect(|w, &kappa| w.ln() - ln_normaliser_scaled(d, kappa)),
+        }
+    }
+}
+
+/// The file format: plain lists, so that any program can read it.
+#[derive(Serialize, Deserialize)]
+struct Parameters {
+    #[serde(default)]
+    vmfmix_version: String,
+    n_components: usize,
+    dimension: usize,
+    weights: Vec<f64>,
+    mean_directions: Vec<Vec<f64>>,
+    concentrations: Vec<f64>,
+    #[serde(default)]
+    convergence: Convergence,
+}
+
+impl From<VonMisesFisherMixture> for Parameters {
+    fn from(model: VonMisesFisherMixture) -> Self {
+        Self {
+            vmfmix_version: env!("CARGO_PKG_VERSION").to_owned(),
+            n_components: model.n_components(),
+            dimension: model.dimension(),
+            mean_directions: model
+                .mean_directions
+                .rows()
+                .into_iter()
+                .map(|row| row.to_vec())
+                .collect(),
+            weights: model.weights.to_vec(),
+            concentrations: model.concentrations.to_vec(),
+            convergence: model.convergence,
+        }
+    }
+}
+
+/// Weights read from a file may be off from 1 by this much in all: they may have been written with few digits.
+const WEIGHT_TOLERANCE: f64 = 1e-6;
+
+impl TryFrom<Parameters> for VonMisesFisherMixture {
+    type Error = ParameterError;
+
+    fn try_from(read: Parameters) -> Result<Self, ParameterError> {
+        let (k, d) = (read.n_components, read.dimension);
+        let lengths = [
+            ("weights", read.weights.len(), k.max(1)),
+            ("mean_directions", read.mean_directions.len(), k),
+            ("concentrations", read.concentrations.len(), k),
+        ];
+        let rows = read
+            .mean_directions
+            .iter()
+            .map(|row| ("mean_directions", row.len(), d));
+        for (list, got, expected) in lengths.into_iter().chain(rows) {
+            if got != expected {
+                return Err(ParameterError::Length {
+                    list,
+                    got,
+                    expected,
+                });
+            }
+        }
+        let total: f64 = read.weights.iter().sum();
+        if read.weights.iter().any(|w| w.is_nan() || *w < 0.0)
+            || (total - 1.0).abs() > WEIGHT_TOLERANCE
+        {
+            return Err(ParameterError::Weights);
+        }
+        let mut means = Array2::zeros((k, d));
+        for (component, (row, &kappa)) in read
+            .mean_directions
+            .into_iter()
+            .zip(&read.concentrations)
+            .enumerate()
+        {
+            let vmf = VonMisesFisher::new(row.into(), kappa)
+                .map_err(|source| ParameterError::Component { component, source })?;
+            means.row_mut(component).assign(&vmf.mean());
+        }
+        Ok(
+            Self::new(read.weights.into(), means, read.concentrations.into())
+                .with_convergence(read.convergence),
+        )
+    }
+}

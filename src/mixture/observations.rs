@@ -1,0 +1,179 @@
+//! Anything that can turn a model into statistics: data in memory, on disk, on a device, on a cluster.
+
+use linfa::Float;
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, CowArray, Ix2, s};
+use rayon::prelude::*;
+
+use super::kernel::{Assignment, BLOCK_ROWS, Kernel, Scorer, float, lengths};
+use super::{MixtureError, Statistics};
+
+/// Points on the sphere that the EM loop may sweep over, wherever they are.
+///
+/// What crosses this boundary is the model and the statistics, both `(n_components, dimension)`; never the data.
+pub trait Observations: Sync {
+    /// Number of points.
+    fn n_samples(&self) -> usize;
+
+    /// Dimension of the ambient space.
+    fn dimension(&self) -> usize;
+
+    /// One pass over all points.
+    ///
+    /// # Errors
+    /// The data cannot be read, or does not fit the scorer.
+    fn sweep(&self, scorer: &Scorer, assignment: Assignment) -> Result<Statistics, MixtureError>;
+
+    /// The unit vectors of some points, shape `(rows.len(), dimension)`.
+    ///
+    /// # Errors
+    /// The data cannot be read.
+    fn directions(&self, rows: &[usize]) -> Result<Array2<f64>, MixtureError>;
+}
+
+/// The points of a matrix in memory, any layout, rows of any positive length.
+pub struct InMemory<'a, F> {
+    rows: ArrayView2<'a, F>,
+    lengths: Array1<f64>,
+    sample_weights: Option<Array1<f64>>,
+}
+
+/// Blocks are summed in this many groups and the groups in order, for any number of threads: that is what makes
+/// results bit-identical however many there are.
+const GROUPS: usize = 16;
+
+/// Rows of lengths outside this range are scaled on a copy, so that `f32` products neither overflow nor vanish.
+const SAFE_LENGTHS: std::ops::Range<f64> = 1e-15..1e15;
+
+impl<'a, F: Float> InMemory<'a, F> {
+    /// Takes rows, shape `(n_samples, dimension)`, which need not have unit length, and optional sample weights.
+    ///
+    /// # Errors
+    /// The dimension is below 2, a row has no direction (zero, infinite or not a number; the error names the
+    /// row), or a weight is negative or not finite.
+    pub fn new(
+        rows: ArrayView2<'a, F>,
+        sample_weights: Option<ArrayView1<'_, f32>>,
+    ) -> Result<Self, MixtureError> {
+        if rows.ncols() < 2 {
+            return Err(MixtureError::DimensionTooSmall { got: rows.ncols() });
+        }
+        let lengths = lengths(rows);
+        if let Some((row, &length)) = lengths
+            .iter()
+            .enumerate()
+            .find(|(_, x)| !x.is_finite() || **x == 0.0)
+        {
+            return Err(MixtureError::NoDirection { row, length });
+        }
+        let sample_weights = sample_weights.map(|w| w.mapv(f64::from));
+        if let Some(weights) = &sample_weights {
+            if let Some((row, &weight)) = weights
+                .iter()
+                .enumerate()
+                .find(|(_, w)| !w.is_finite() || **w < 0.0)
+            {
+                return Err(MixtureError::SampleWeight { row, weight });
+            }
+            if weights.sum() == 0.0 {
+                return Err(MixtureError::NoWeight);
+            }
+        }
+        Ok(Self {
+            rows,
+            lengths,
+            sample_weights,
+        })
+    }
+
+    /// Calls `visit` with responsibilities and log-likelihoods (uniform measure) of each block, in parallel, and
+    /// collects what it returns in the order of the rows.
+    pub(super) fn map_blocks<T: Send>(
+        &self,
+        scorer: &Scorer,
+        visit: impl Fn(Array2<f64>, Array1<f64>) -> T + Sync,
+    ) -> Result<Vec<T>, MixtureError> {
+        self.check(scorer)?;
+        let kernel = Kernel::<F>::new(scorer, Assignment::Soft);
+        let starts: Vec<usize> = (0..self.rows.nrows()).step_by(BLOCK_ROWS).collect();
+        Ok(starts
+            .into_par_iter()
+            .map(|start| {
+                let (rows, inverse_lengths) = self.block(start, start + BLOCK_ROWS);
+                let (responsibilities, ln_likelihoods) =
+                    kernel.responsibilities(rows.view(), inverse_lengths.view());
+                visit(responsibilities, ln_likelihoods)
+            })
+            .collect())
+    }
+
+    fn check(&self, scorer: &Scorer) -> Result<(), MixtureError> {
+        let (got, expected) = (self.rows.ncols(), scorer.mean_directions.ncols());
+        if got == expected {
+            Ok(())
+        } else {
+            Err(MixtureError::DimensionMismatch { got, expected })
+        }
+    }
+
+    /// Rows `start..end` (cut at the last row) and the inverses of their lengths.
+    fn block(&self, start: usize, end: usize) -> (CowArray<'_, F, Ix2>, Array1<f64>) {
+        let end = end.min(self.rows.nrows());
+        let rows = self.rows.slice(s![start..end, ..]);
+        let lengths = self.lengths.slice(s![start..end]);
+        if lengths.iter().all(|length| SAFE_LENGTHS.contains(length)) {
+            return (rows.into(), lengths.mapv(f64::recip));
+        }
+        let mut scaled = rows.to_owned();
+        for (mut row, length) in scaled.rows_mut().into_iter().zip(lengths) {
+            row.mapv_inplace(|x| F::cast(float(x) / length));
+        }
+        (scaled.into(), Array1::ones(lengths.len()))
+    }
+}
+
+impl<F: Float> Observations for InMemory<'_, F> {
+    fn n_samples(&self) -> usize {
+        self.rows.nrows()
+    }
+
+    fn dimension(&self) -> usize {
+        self.rows.ncols()
+    }
+
+    fn sweep(&self, scorer: &Scorer, assignment: Assignment) -> Result<Statistics, MixtureError> {
+        self.check(scorer)?;
+        let kernel = Kernel::<F>::new(scorer, assignment);
+        let n = self.rows.nrows();
+        let group_rows = n
+            .div_ceil(GROUPS)
+            .next_multiple_of(BLOCK_ROWS)
+            .max(BLOCK_ROWS);
+        let groups: Vec<usize> = (0..n).step_by(group_rows).collect();
+        let parts: Vec<Statistics> = groups
+            .into_par_iter()
+            .map(|first| {
+                let mut part = Statistics::zeros(scorer.concentrations.len(), self.dimension());
+                for start in (first..n.min(first + group_rows)).step_by(BLOCK_ROWS) {
+                    let (rows, inverse_lengths) = self.block(start, start + BLOCK_ROWS);
+                    let end = start + rows.nrows();
+                    let weights = self
+                        .sample_weights
+                        .as_ref()
+                        .map(|w| w.slice(s![start..end]));
+                    kernel.accumulate(rows.view(), inverse_lengths.view(), weights, &mut part);
+                }
+                part
+            })
+            .collect();
+        let mut statistics = Statistics::zeros(scorer.concentrations.len(), self.dimension());
+        parts.iter().for_each(|part| statistics.merge(part));
+        Ok(statistics)
+    }
+
+    fn directions(&self, rows: &[usize]) -> Result<Array2<f64>, MixtureError> {
+        Ok(Array2::from_shape_fn(
+            (rows.len(), self.dimension()),
+            |(i, j)| float(self.rows[[rows[i], j]]) / self.lengths[rows[i]],
+        ))
+    }
+}
