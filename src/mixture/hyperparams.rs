@@ -24,7 +24,7 @@ pub struct VonMisesFisherMixtureValidParams<R> {
 ///
 /// | setting | default | |
 /// |---|---|---|
-/// | [`n_runs`](Self::n_runs) | 1 | restarts, the likeliest is kept |
+/// | [`n_runs`](Self::n_runs) | 4 | restarts, the likeliest is kept |
 /// | [`tolerance`](Self::tolerance) | 1e-6 | nats per point |
 /// | [`max_n_iterations`](Self::max_n_iterations) | 100 | EM steps of a run |
 /// | [`max_concentration`](Self::max_concentration) | 1e6 | cap against duplicated points |
@@ -42,7 +42,7 @@ impl VonMisesFisherMixture {
     pub fn params_with_rng<R: Rng>(n_components: usize, rng: R) -> VonMisesFisherMixtureParams<R> {
         VonMisesFisherMixtureParams(VonMisesFisherMixtureValidParams {
             n_components,
-            n_runs: 1,
+            n_runs: 4,
             tolerance: 1e-6,
             max_n_iterations: 100,
             max_concentration: 1e6,

@@ -72,6 +72,8 @@ impl<F: Float> Kernel<F> {
         let mut weights = Array2::<F>::zeros(logits.dim());
         for (i, mut row) in logits.rows_mut().into_iter().enumerate() {
             let sample_weight = sample_weights.map_or(1.0, |w| w[i]);
+            into.squares
+                .zip_mut_with(&row, |sum, r| *sum += sample_weight * r * r);
             row *= sample_weight;
             into.total += sample_weight;
             into.log_likelihood += sample_weight * ln_likelihoods[i];

@@ -1,13 +1,13 @@
 //! The fitted mixture.
 
 use linfa::Float;
-use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate};
+use ndarray::{Array1, Array2, ArrayView2, Axis, Zip, concatenate};
 use serde::{Deserialize, Serialize};
 
 use super::errors::ParameterError;
 use super::kernel::{Scorer, argmax};
 use super::{InMemory, MixtureError, Warning};
-use crate::vmf::{VonMisesFisher, ln_normaliser_scaled, ln_sphere_area};
+use crate::vmf::{VonMisesFisher, concentration, ln_normaliser_scaled, ln_sphere_area};
 
 /// A mixture of von Mises-Fisher distributions, `p(x) = sum_k w_k f(x; mu_k, kappa_k)`.
 ///
@@ -30,6 +30,7 @@ pub struct VonMisesFisherMixture {
     weights: Array1<f64>,
     mean_directions: Array2<f64>,
     concentrations: Array1<f64>,
+    effective_sizes: Array1<f64>,
     convergence: Convergence,
 }
 
@@ -51,12 +52,15 @@ impl VonMisesFisherMixture {
         weights: Array1<f64>,
         mean_directions: Array2<f64>,
         concentrations: Array1<f64>,
+        effective_sizes: Array1<f64>,
     ) -> Self {
+        let convergence = Convergence::default();
         Self {
             weights,
             mean_directions,
             concentrations,
-            convergence: Convergence::default(),
+            effective_sizes,
+            convergence,
         }
     }
 
@@ -90,6 +94,35 @@ impl VonMisesFisherMixture {
     /// Concentrations, shape `(n_components,)`.
     pub fn concentrations(&self) -> &Array1<f64> {
         &self.concentrations
+    }
+
+    /// How many points of their own the components rest on, `(sum r)^2 / sum r^2` over the responsibilities of
+    /// each (Kish's effective sample size), shape `(n_components,)`.
+    pub fn effective_sizes(&self) -> &Array1<f64> {
+        &self.effective_sizes
+    }
+
+    /// Standard errors of the concentrations, `1 / sqrt(n A_d'(kappa))` with the effective sizes for `n`.
+    pub fn concentration_standard_errors(&self) -> Array1<f64> {
+        let d = self.dimension();
+        Zip::from(&self.effective_sizes)
+            .and(&self.concentrations)
+            .map_collect(|n, &kappa| {
+                (n * concentration::mean_resultant_length_derivative(d, kappa))
+                    .sqrt()
+                    .recip()
+            })
+    }
+
+    /// The concentrations without the bias of small samples, which in high dimensions dwarfs the standard error;
+    /// see [`concentration::bias_corrected`]. They describe the data better, but are not the likeliest.
+    pub fn bias_corrected_concentrations(&self) -> Array1<f64> {
+        let d = self.dimension();
+        Zip::from(&self.effective_sizes)
+            .and(&self.concentrations)
+            .map_collect(|&n, &kappa| {
+                concentration::bias_corrected(d, concentration::mean_resultant_length(d, kappa), n)
+            })
     }
 
     /// How the fit went.
@@ -200,7 +233,7 @@ impl VonMisesFisherMixture {
         Scorer {
             mean_directions: self.mean_directions.clone(),
             concentrations: self.concentrations.clone(),
-            offsets: ndarray::Zip::from(&self.weights)
+            offsets: Zip::from(&self.weights)
                 .and(&self.concentrations)
                 .map_collect(|w, &kappa| w.ln() - ln_normaliser_scaled(d, kappa)),
         }
@@ -217,6 +250,8 @@ struct Parameters {
     weights: Vec<f64>,
     mean_directions: Vec<Vec<f64>>,
     concentrations: Vec<f64>,
+    #[serde(default)]
+    effective_sizes: Vec<f64>,
     #[serde(default)]
     convergence: Convergence,
 }
@@ -235,6 +270,7 @@ impl From<VonMisesFisherMixture> for Parameters {
                 .collect(),
             weights: model.weights.to_vec(),
             concentrations: model.concentrations.to_vec(),
+            effective_sizes: model.effective_sizes.to_vec(),
             convergence: model.convergence,
         }
     }
@@ -248,10 +284,16 @@ impl TryFrom<Parameters> for VonMisesFisherMixture {
 
     fn try_from(read: Parameters) -> Result<Self, ParameterError> {
         let (k, d) = (read.n_components, read.dimension);
+        let effective_sizes = if read.effective_sizes.is_empty() {
+            vec![0.0; k]
+        } else {
+            read.effective_sizes
+        };
         let lengths = [
             ("weights", read.weights.len(), k.max(1)),
             ("mean_directions", read.mean_directions.len(), k),
             ("concentrations", read.concentrations.len(), k),
+            ("effective_sizes", effective_sizes.len(), k),
         ];
         let rows = read
             .mean_directions
@@ -283,9 +325,12 @@ impl TryFrom<Parameters> for VonMisesFisherMixture {
                 .map_err(|source| ParameterError::Component { component, source })?;
             means.row_mut(component).assign(&vmf.mean());
         }
-        Ok(
-            Self::new(read.weights.into(), means, read.concentrations.into())
-                .with_convergence(read.convergence),
+        Ok(Self::new(
+            read.weights.into(),
+            means,
+            read.concentrations.into(),
+            effective_sizes.into(),
         )
+        .with_convergence(read.convergence))
     }
 }

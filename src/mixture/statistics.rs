@@ -14,6 +14,8 @@ pub struct Statistics {
     pub log_likelihood: f64,
     /// Weighted sum of the responsibilities, shape `(n_components,)`.
     pub masses: Array1<f64>,
+    /// Weighted sum of the squared responsibilities, shape `(n_components,)`.
+    pub squares: Array1<f64>,
     /// Weighted sum of responsibility times unit vector, shape `(n_components, dimension)`.
     pub resultants: Array2<f64>,
 }
@@ -25,6 +27,7 @@ impl Statistics {
             total: 0.0,
             log_likelihood: 0.0,
             masses: Array1::zeros(n_components),
+            squares: Array1::zeros(n_components),
             resultants: Array2::zeros((n_components, dimension)),
         }
     }
@@ -34,6 +37,7 @@ impl Statistics {
         self.total += other.total;
         self.log_likelihood += other.log_likelihood;
         self.masses += &other.masses;
+        self.squares += &other.squares;
         self.resultants += &other.resultants;
     }
 }

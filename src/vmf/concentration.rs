@@ -73,6 +73,25 @@ pub fn solve(dimension: usize, r: f64) -> f64 {
     kappa
 }
 
+/// The concentration estimated from the mean resultant length `r` of `n` points, without the bias of the maximum
+/// likelihood estimate: `E[r^2] = rho^2 + (1 - rho^2) / n` for `n` independent points of mean resultant length
+/// `rho`, so that `rho^2 = (n r^2 - 1) / (n - 1)` takes the place of `r^2`. 0 where that is not positive,
+/// and for `n <= 1`, which says nothing about the spread.
+///
+/// ```
+/// // Twenty points in 768 dimensions make kappa = 300 look like 370.
+/// use vmfmix::vmf::concentration::{bias_corrected, mean_resultant_length};
+/// let (n, rho) = (20.0, mean_resultant_length(768, 300.0));
+/// let r = (rho * rho + (1.0 - rho * rho) / n).sqrt();
+/// assert!((bias_corrected(768, r, n) - 300.0).abs() < 1e-9);
+/// ```
+pub fn bias_corrected(dimension: usize, r: f64, n: f64) -> f64 {
+    if n <= 1.0 {
+        return 0.0;
+    }
+    solve(dimension, ((n * r * r - 1.0) / (n - 1.0)).max(0.0).sqrt())
+}
+
 /// The inverse of Amos' bound `G(t) = t / (alpha + sqrt(t^2 + beta^2))`.
 fn amos_inverse(r: f64, alpha: f64, beta: f64) -> f64 {
     let rest = (1.0 - r) * (1.0 + r);

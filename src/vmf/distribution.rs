@@ -29,6 +29,9 @@ pub enum VmfError {
     },
 }
 
+/// A mean this close to unit length is taken as it is, so that what was saved reads back bit by bit.
+const UNIT_TOLERANCE: f64 = 1e-12;
+
 /// The von Mises-Fisher distribution with mean direction `mu` and concentration `kappa`.
 ///
 /// Density against the surface measure: `exp(kappa mu . x - ln 0F1(; d/2; kappa^2/4)) / |S^(d-1)|`.
@@ -54,8 +57,13 @@ impl VonMisesFisher {
         if !concentration.is_finite() || concentration < 0.0 {
             return Err(VmfError::Concentration { got: concentration });
         }
+        let mean = if (length - 1.0).abs() > UNIT_TOLERANCE {
+            mean / length
+        } else {
+            mean
+        };
         Ok(Self {
-            mean: mean / length,
+            mean,
             concentration,
         })
     }
