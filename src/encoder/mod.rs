@@ -1,1 +1,107 @@
 //! CLIP encoders on candle: texts and images in, unit vectors out.
+//!
+//! ```text
+//! text    tokenizer   ids     text_transformer                          ┐
+//! file    picture     RGB     preprocess   pixels   vision_transformer  ┴ features, scaled to unit length
+//! ```
+//!
+//! [`Encoder`] is what the rest of the crate sees; [`ClipEncoder`] is the one implementation; [`embed_texts`] and
+//! [`embed_images`] send long lists through either tower. A model comes from a local folder, from the cache that Hugging
+//! Face programs share, or from the network, in this order ([`ClipEncoder::load`]).
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `models` | the registry of OpenAI's names |
+//! | `hub` | files from Hugging Face |
+//! | `config`, `checkpoint` | `config.json` and weights, under one naming |
+//! | `vision_transformer`, `text_transformer`, `transformer` | the towers and the block they share |
+//! | `attention`, `kernels` | the work between two matrix products, fused |
+//! | `tokenizer` | texts to ids |
+//! | `picture`, `resample`, `preprocess` | files to pixels, byte for byte as Pillow |
+//! | `clip` | all of these as one encoder |
+//! | `batching` | long lists |
+
+use ndarray::Array2;
+
+mod attention;
+mod batching;
+mod checkpoint;
+mod clip;
+mod config;
+mod device;
+mod errors;
+mod hub;
+mod kernels;
+pub mod models;
+mod picture;
+mod preprocess;
+mod resample;
+mod text_transformer;
+mod tokenizer;
+mod transformer;
+mod vision_transformer;
+
+pub use batching::{
+    BatchOptions, DEFAULT_BATCH_SIZE, Embedded, Failure, embed_images, embed_texts,
+};
+pub use clip::ClipEncoder;
+pub use device::Device;
+pub use errors::EncoderError;
+pub use picture::{DEFAULT_MAX_PIXELS, DecodeOptions, ImageSource, Picture};
+pub use preprocess::Preprocessing;
+pub use tokenizer::Tokens;
+
+/// Turns texts and images into unit vectors of one space.
+pub trait Encoder: Send + Sync {
+    /// The model's name, as it was loaded.
+    fn name(&self) -> &str;
+
+    /// Number of coordinates of an embedding.
+    fn dimension(&self) -> usize;
+
+    /// Side of the square image that the vision tower sees, in pixels.
+    fn image_size(&self) -> usize;
+
+    /// The factor, learnt with the model, by which cosines are multiplied before a softmax over them.
+    fn logit_scale(&self) -> f32;
+
+    /// Where the towers run; never [`Device::Auto`].
+    fn device(&self) -> Device;
+
+    /// Scales and crops a picture to what the vision tower sees, so that many threads can do it beforehand.
+    fn prepare(&self, picture: &Picture) -> Picture;
+
+    /// The tokens of a text.
+    ///
+    /// # Errors
+    /// [`EncoderError::Tokenize`].
+    fn tokenize(&self, text: &str) -> Result<Tokens, EncoderError>;
+
+    /// Embeds tokenised texts as one batch: `(n_texts, dimension)`, rows of unit length.
+    ///
+    /// A row whose features are all zero stays zero.
+    ///
+    /// # Errors
+    /// [`EncoderError::Inference`].
+    fn embed_tokens(&self, tokens: &[&Tokens]) -> Result<Array2<f32>, EncoderError>;
+
+    /// Embeds pictures as one batch: `(n_pictures, dimension)`, rows of unit length.
+    ///
+    /// Pictures that are not yet [prepared](Encoder::prepare) are prepared first. A row whose features are all zero stays zero.
+    ///
+    /// # Errors
+    /// [`EncoderError::Inference`].
+    fn embed_images(&self, pictures: &[Picture]) -> Result<Array2<f32>, EncoderError>;
+
+    /// Embeds texts as one batch: `(n_texts, dimension)`, rows of unit length.
+    ///
+    /// # Errors
+    /// [`EncoderError::Tokenize`], [`EncoderError::Inference`].
+    fn embed_texts(&self, texts: &[&str]) -> Result<Array2<f32>, EncoderError> {
+        let tokens = texts
+            .iter()
+            .map(|text| self.tokenize(text))
+            .collect::<Result<Vec<_>, _>>()?;
+        self.embed_tokens(&tokens.iter().collect::<Vec<_>>())
+    }
+}

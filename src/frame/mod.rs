@@ -1,1 +1,11 @@
-//! Polars in, Polars out: columns, embeddings, files.
+//! Polars in, Polars out: columns of texts and images become columns of embeddings, and files become frames.
+
+mod column;
+mod embeddings;
+mod errors;
+mod ext;
+pub mod io;
+
+pub use embeddings::{EMBEDDING, EMBEDDING_ERROR, Embeddings};
+pub use errors::FrameError;
+pub use ext::{EmbedOptions, FrameExt};

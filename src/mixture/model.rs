@@ -252,6 +252,11 @@ struct Parameters {
     concentrations: Vec<f64>,
     #[serde(default)]
     effective_sizes: Vec<f64>,
+    /// Written for people; follow from the fields above.
+    #[serde(skip_deserializing)]
+    bias_corrected_concentrations: Vec<f64>,
+    #[serde(skip_deserializing)]
+    concentration_standard_errors: Vec<Option<f64>>,
     #[serde(default)]
     convergence: Convergence,
 }
@@ -270,6 +275,13 @@ impl From<VonMisesFisherMixture> for Parameters {
                 .collect(),
             weights: model.weights.to_vec(),
             concentrations: model.concentrations.to_vec(),
+            bias_corrected_concentrations: model.bias_corrected_concentrations().to_vec(),
+            // Infinite, and so null, for a component that rests on no points.
+            concentration_standard_errors: model
+                .concentration_standard_errors()
+                .iter()
+                .map(|error| error.is_finite().then_some(*error))
+                .collect(),
             effective_sizes: model.effective_sizes.to_vec(),
             convergence: model.convergence,
         }

@@ -1,5 +1,8 @@
 //! The integration tests, one binary.
 
+mod cli;
+mod encoder;
 mod layering;
 mod mixture;
+mod report;
 mod vmf;

@@ -10,7 +10,7 @@ use vmfmix::mixture::metrics::{
 };
 use vmfmix::mixture::{MixtureError, VonMisesFisherMixture, Warning};
 use vmfmix::vmf::VonMisesFisher;
-use vmfmix::vmf::concentration::{mean_resultant_length, mean_resultant_length_derivative};
+use vmfmix::vmf::concentration::mean_resultant_length;
 
 /// Points of vMF distributions with random means, and which each came from.
 fn synthetic(

@@ -1,0 +1,220 @@
+//! From a frame of embeddings to a fitted mixture and a folder of results.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use linfa::DatasetBase;
+use linfa::traits::Fit;
+use ndarray::Axis;
+use polars::prelude::*;
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_xoshiro::Xoshiro256Plus;
+
+use super::args::MixtureArgs;
+use super::inputs::{IMAGE, ITEM, LABEL, MODALITY, TEXT, embedded, strings};
+use crate::frame::{EMBEDDING, EMBEDDING_ERROR, Embeddings, FrameExt, io};
+use crate::mixture::VonMisesFisherMixture;
+use crate::progress::Progress;
+use crate::report::{Item, Report};
+
+/// What is analysed, and what the report says of it.
+pub(super) struct Analysis {
+    pub title: String,
+    /// As [`Inputs::frame`](super::inputs::Inputs::frame).
+    pub frame: DataFrame,
+    /// Texts in the space of the embeddings that describe the components.
+    pub captions: Option<(Vec<String>, Embeddings)>,
+    /// What else to know to repeat it: the encoder, the source.
+    pub settings: Vec<(&'static str, String)>,
+}
+
+impl Analysis {
+    /// Fits, evaluates and writes everything into the folder.
+    pub(super) fn run(
+        self,
+        args: &MixtureArgs,
+        output: &OutputFolder,
+        progress: &Arc<dyn Progress>,
+    ) -> Result<Report> {
+        let kept = embedded(&self.frame)?;
+        let (items, skipped) = (self.items(&kept)?, self.skipped()?);
+        ensure!(
+            kept.height() > 0,
+            "no item could be embedded; the first: {}",
+            skipped[0].1
+        );
+        let embeddings = kept.embeddings(EMBEDDING)?;
+        let (train, test) = split(kept.height(), args.test_split, args.random_state);
+        let start = Instant::now();
+        let rng = Xoshiro256Plus::seed_from_u64(args.random_state);
+        let model: VonMisesFisherMixture =
+            VonMisesFisherMixture::params_with_rng(args.n_components, rng)
+                .n_runs(args.n_runs)
+                .tolerance(args.tolerance)
+                .max_n_iterations(args.max_iterations)
+                .progress(progress.clone())
+                .fit(&DatasetBase::from(
+                    embeddings.view().select(Axis(0), &train),
+                ))
+                .with_context(|| match test.len() {
+                    0 => format!("cannot fit {} points", train.len()),
+                    held_out => format!(
+                        "cannot fit {} points ({held_out} more are held out by --test-split)",
+                        train.len()
+                    ),
+                })?;
+        let mut report = Report::builder(&model, embeddings.view())
+            .title(self.title)
+            .items(items)
+            .split(train.clone(), test)
+            .skipped(skipped)
+            .seed(args.random_state)
+            .setting("seed", args.random_state)
+            .setting("runs", args.n_runs)
+            .setting("tolerance", args.tolerance)
+            .setting("maximal iterations", args.max_iterations)
+            .setting("test split", args.test_split)
+            .setting(
+                "seconds to fit",
+                format!("{:.1}", start.elapsed().as_secs_f64()),
+            )
+            .setting("vmfmix", env!("CARGO_PKG_VERSION"));
+        for (name, value) in self.settings {
+            report = report.setting(name, value);
+        }
+        if let Some((texts, embeddings)) = &self.captions {
+            report = report.captions(texts.clone(), embeddings.view());
+        }
+        let report = report.build()?;
+        report.write(output.create()?)?;
+        let assignments = assignments(&self.frame, &model, &train)?;
+        io::write_parquet(&assignments, output.path.join("assignments.parquet"))?;
+        Ok(report)
+    }
+
+    fn items(&self, kept: &DataFrame) -> Result<Vec<Item>> {
+        let (names, kinds, labels) = (
+            strings(kept, ITEM)?,
+            strings(kept, MODALITY)?,
+            strings(kept, LABEL)?,
+        );
+        let item = |((name, kind), label): ((Option<String>, Option<String>), Option<String>)| {
+            let name = name.unwrap_or_default();
+            let item = match kind.as_deref() {
+                Some(TEXT) => Item::text(name),
+                Some(IMAGE) => Item::image(name),
+                _ => Item::vector(name),
+            };
+            match label {
+                Some(label) => item.labelled(label),
+                None => item,
+            }
+        };
+        Ok(names.into_iter().zip(kinds).zip(labels).map(item).collect())
+    }
+
+    /// Names and reasons of the rows without an embedding.
+    fn skipped(&self) -> Result<Vec<(String, String)>> {
+        let without = self
+            .frame
+            .filter(&self.frame.column(EMBEDDING)?.is_null())?;
+        let rows = self.frame.column(EMBEDDING)?.is_null();
+        let numbers = rows
+            .iter()
+            .enumerate()
+            .filter(|(_, null)| *null == Some(true))
+            .map(|(row, _)| row);
+        let names = strings(&without, ITEM)?.into_iter().zip(numbers);
+        let names = names.map(|(name, row)| name.unwrap_or_else(|| format!("row {}", row + 1)));
+        Ok(names
+            .zip(
+                strings(&without, EMBEDDING_ERROR)?
+                    .into_iter()
+                    .map(Option::unwrap_or_default),
+            )
+            .collect())
+    }
+}
+
+/// Every input row with its component, probability, log-likelihood, and whether it was fitted or held out.
+fn assignments(
+    frame: &DataFrame,
+    model: &VonMisesFisherMixture,
+    train: &[usize],
+) -> Result<DataFrame> {
+    let mut assigned = frame.predict_with(EMBEDDING, model)?.drop(EMBEDDING)?;
+    let fitted: std::collections::HashSet<&usize> = train.iter().collect();
+    let mut next = 0..;
+    let present = frame.column(EMBEDDING)?.is_not_null();
+    let row = |present: Option<bool>| present.unwrap_or(false).then(|| next.next()).flatten();
+    let split: StringChunked = present
+        .iter()
+        .map(row)
+        .map(|row| {
+            row.map(|row| {
+                if fitted.contains(&row) {
+                    "train"
+                } else {
+                    "test"
+                }
+            })
+        })
+        .collect();
+    assigned.with_column(split.into_column().with_name("split".into()))?;
+    Ok(assigned)
+}
+
+/// Rows to fit and rows to hold out, each in rising order; at least one is fitted.
+fn split(n: usize, test_share: f64, seed: u64) -> (Vec<usize>, Vec<usize>) {
+    let n_test = ((n as f64 * test_share).round() as usize).min(n.saturating_sub(1));
+    let mut rows: Vec<usize> = (0..n).collect();
+    rows.shuffle(&mut Xoshiro256Plus::seed_from_u64(seed));
+    let mut train = rows.split_off(n_test);
+    rows.sort_unstable();
+    train.sort_unstable();
+    (train, rows)
+}
+
+/// The folder for the results: found writable before the work, made after it.
+pub(super) struct OutputFolder {
+    path: PathBuf,
+}
+
+impl OutputFolder {
+    /// Refuses a folder that could not be written in the end, and changes nothing.
+    pub(super) fn new(path: &Path) -> Result<Self> {
+        let existing = path
+            .ancestors()
+            .find(|ancestor| ancestor.exists())
+            .unwrap_or(Path::new("."));
+        tempfile::tempfile_in(existing).with_context(|| {
+            format!(
+                "{}: cannot write there; choose another folder with --output-dir",
+                path.display()
+            )
+        })?;
+        Ok(Self {
+            path: path.to_owned(),
+        })
+    }
+
+    /// A folder inside this one.
+    pub(super) fn join(&self, name: &str) -> Self {
+        Self {
+            path: self.path.join(name),
+        }
+    }
+
+    /// Where the folder is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn create(&self) -> Result<&Path> {
+        std::fs::create_dir_all(&self.path).with_context(|| self.path.display().to_string())?;
+        Ok(&self.path)
+    }
+}

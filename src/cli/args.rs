@@ -1,0 +1,200 @@
+//! The arguments. Every long flag of several words is also known in its old spelling with underscores.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args, Parser, Subcommand};
+
+use crate::encoder::{DEFAULT_BATCH_SIZE, Device};
+
+const EXAMPLES: &str = "\
+Examples:
+  vmfmix demo                                        drawn shapes through a toy CLIP; needs no network
+  vmfmix --text-file captions.txt --n-components 8   one text a line
+  vmfmix --image-dir photos --clip-model ViT-L/14    pictures of a folder and those below it
+  vmfmix --text-file captions.txt --image-dir photos both in one mixture
+  vmfmix --embeddings vectors.npy --test-split 0     vectors made elsewhere
+  vmfmix                                             synthetic embeddings, to see what comes out
+
+Without a subcommand, `fit` is meant. Open report.html in the output directory when it is done.";
+
+/// Finds the groups in a folder of pictures or a file of texts: CLIP embeddings, a mixture of von Mises-Fisher
+/// distributions, and a report to look at.
+#[derive(Debug, Parser)]
+#[command(name = "vmfmix", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+    #[command(flatten)]
+    pub(super) fit: FitArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Fit a mixture to texts, images, both, or embeddings, and write a report
+    #[command(after_help = EXAMPLES)]
+    Fit(FitArgs),
+    /// Assign texts, images or embeddings to the components of a saved mixture
+    #[command(after_help = PREDICT_EXAMPLES)]
+    Predict(PredictArgs),
+    /// Fit mixtures to drawn shapes and to their captions with a toy CLIP; needs no network
+    Demo(DemoArgs),
+    /// List the CLIP models known by name
+    Models,
+}
+
+const PREDICT_EXAMPLES: &str = "\
+Examples:
+  vmfmix predict --model results/model_parameters.json --text-file new.txt --output new.parquet
+  vmfmix predict --model results/model_parameters.json --embeddings vectors.npy --output new.parquet";
+
+/// Where the embeddings come from.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Data")]
+pub(super) struct DataArgs {
+    /// File with one text a line
+    #[arg(long, value_name = "FILE", alias = "text_file")]
+    pub text_file: Option<PathBuf>,
+    /// Folder of pictures, searched with the folders below it
+    #[arg(long, value_name = "DIR", alias = "image_dir")]
+    pub image_dir: Option<PathBuf>,
+    /// Embeddings made elsewhere, .npy or .parquet; no encoder is needed
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["text_file", "image_dir"])]
+    pub embeddings: Option<PathBuf>,
+    /// File with one known label a line, texts first, then images in the order of their paths; the components are
+    /// compared with them. Pictures in several folders are labelled by their folders without it
+    #[arg(long, value_name = "FILE")]
+    pub labels: Option<PathBuf>,
+    /// CLIP model: a name that `vmfmix models` lists, a Hugging Face id (owner/name) or a local folder
+    #[arg(
+        long,
+        value_name = "MODEL",
+        alias = "clip_model",
+        default_value = "ViT-B/32"
+    )]
+    pub clip_model: String,
+    /// Where the encoder runs: auto, cpu or cuda[:N]
+    #[arg(long, default_value = "auto")]
+    pub device: Device,
+    /// Items that go through the encoder at once
+    #[arg(long, value_name = "N", alias = "batch_size", default_value_t = DEFAULT_BATCH_SIZE)]
+    pub batch_size: NonZeroUsize,
+    /// Say nothing but errors
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// How the mixture is fitted.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Mixture")]
+pub(super) struct MixtureArgs {
+    /// Number of components
+    #[arg(long, short = 'k', value_name = "K", alias = "n_components", default_value_t = 5, value_parser = positive)]
+    pub n_components: usize,
+    /// Most EM iterations of a run
+    #[arg(long, value_name = "N", alias = "max_iterations", default_value_t = 100, value_parser = positive)]
+    pub max_iterations: usize,
+    /// Stop when the log-likelihood per point changes by less
+    #[arg(long, value_name = "NATS", default_value_t = 1e-6, value_parser = not_negative)]
+    pub tolerance: f64,
+    /// Starts, of which the likeliest result is kept
+    #[arg(long, value_name = "N", alias = "n_runs", default_value_t = 4, value_parser = positive)]
+    pub n_runs: usize,
+    /// Seed of everything random
+    #[arg(
+        long,
+        value_name = "SEED",
+        alias = "random_state",
+        default_value_t = 42
+    )]
+    pub random_state: u64,
+    /// Share of the points held out to evaluate the mixture on
+    #[arg(long, value_name = "SHARE", alias = "test_split", default_value_t = 0.2, value_parser = share)]
+    pub test_split: f64,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct FitArgs {
+    #[command(flatten)]
+    pub data: DataArgs,
+    #[command(flatten)]
+    pub mixture: MixtureArgs,
+    /// Synthetic embeddings to draw where no data is given
+    #[arg(long, value_name = "N", alias = "n_samples", default_value_t = 1000, value_parser = positive)]
+    pub n_samples: usize,
+    /// Where the results go
+    #[arg(
+        long,
+        value_name = "DIR",
+        alias = "output_dir",
+        default_value = "results"
+    )]
+    pub output_dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("data").args(["text_file", "image_dir", "embeddings"]).multiple(true).required(true))]
+pub(super) struct PredictArgs {
+    /// The mixture: model_parameters.json of a fit
+    #[arg(long, value_name = "FILE")]
+    pub model: PathBuf,
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// Parquet file to write: every input row with its component, probability and log-likelihood
+    #[arg(
+        long,
+        short,
+        value_name = "FILE",
+        default_value = "assignments.parquet"
+    )]
+    pub output: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DemoArgs {
+    /// Folder that holds shapes/ and tiny-clip/
+    #[arg(long, value_name = "DIR", default_value_os_t = default_datasets())]
+    pub datasets: PathBuf,
+    /// Where the results go
+    #[arg(
+        long,
+        value_name = "DIR",
+        alias = "output_dir",
+        default_value = "results"
+    )]
+    pub output_dir: PathBuf,
+    /// Say nothing but errors
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// `datasets` here, else the one that this program was built beside.
+fn default_datasets() -> PathBuf {
+    let here = PathBuf::from("datasets");
+    if here.is_dir() {
+        here
+    } else {
+        PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/datasets"))
+    }
+}
+
+fn positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(n) if n > 0 => Ok(n),
+        _ => Err("give a whole number above 0".to_owned()),
+    }
+}
+
+fn not_negative(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(x) if x >= 0.0 => Ok(x),
+        _ => Err("give a number that is not negative".to_owned()),
+    }
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(x) if (0.0..1.0).contains(&x) => Ok(x),
+        _ => Err("give a number from 0 up to, but not including, 1".to_owned()),
+    }
+}

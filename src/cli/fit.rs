@@ -1,0 +1,134 @@
+//! `vmfmix fit`.
+
+use anyhow::Result;
+use ndarray::{Array1, Array2, Axis, concatenate};
+use polars::prelude::*;
+use rand::SeedableRng;
+use rand_xoshiro::Xoshiro256Plus;
+
+use super::analysis::{Analysis, OutputFolder};
+use super::args::FitArgs;
+use super::inputs::{self, ITEM, Inputs, MODALITY, TEXT};
+use super::progress::listener;
+use crate::frame::{EMBEDDING, Embeddings, FrameExt};
+use crate::report::Report;
+use crate::vmf::VonMisesFisher;
+
+pub(super) fn run(args: &FitArgs) -> Result<()> {
+    let output = OutputFolder::new(&args.output_dir)?;
+    let progress = listener(args.data.quiet);
+    let (inputs, encoder) = match inputs::load(&args.data, &progress)? {
+        Some(inputs) if args.data.embeddings.is_some() => (inputs, None),
+        Some(inputs) => (inputs, Some(&args.data.clip_model)),
+        None => (synthetic(args)?, None),
+    };
+    let mut settings = vec![("data", inputs.description.clone())];
+    settings.extend(encoder.map(|model| ("encoder", model.clone())));
+    let analysis = Analysis {
+        title: format!(
+            "{} components in {}",
+            args.mixture.n_components, inputs.description
+        ),
+        captions: captions(&inputs.frame)?,
+        frame: inputs.frame,
+        settings,
+    };
+    let report = analysis.run(&args.mixture, &output, &progress)?;
+    if !args.data.quiet {
+        print_summary(&report, &output);
+    }
+    Ok(())
+}
+
+/// The texts among the items, once each: they describe the components.
+fn captions(frame: &DataFrame) -> Result<Option<(Vec<String>, Embeddings)>> {
+    let texts = inputs::embedded(frame)?;
+    let is_text: BooleanChunked = texts
+        .column(MODALITY)?
+        .str()?
+        .iter()
+        .map(|kind| Some(kind == Some(TEXT)))
+        .collect();
+    let texts = texts.filter(&is_text)?;
+    if texts.height() == 0 {
+        return Ok(None);
+    }
+    let names = inputs::strings(&texts, ITEM)?
+        .into_iter()
+        .flatten()
+        .collect();
+    Ok(Some((names, texts.embeddings(EMBEDDING)?)))
+}
+
+/// Dimension of the synthetic embeddings: that of ViT-B/32.
+const SYNTHETIC_DIMENSION: usize = 512;
+
+/// Concentrations of the synthetic components, in turn.
+const SYNTHETIC_CONCENTRATIONS: [f64; 3] = [100.0, 300.0, 500.0];
+
+/// Points of known components, as many as the mixture is to have.
+fn synthetic(args: &FitArgs) -> Result<Inputs> {
+    let (n, k) = (args.n_samples, args.mixture.n_components);
+    let mut rng = Xoshiro256Plus::seed_from_u64(args.mixture.random_state);
+    let uniform = VonMisesFisher::new(Array1::ones(SYNTHETIC_DIMENSION), 0.0)?;
+    let means = uniform.sample::<f64>(k, &mut rng);
+    let mut parts: Vec<Array2<f32>> = Vec::with_capacity(k);
+    let mut labels = Vec::with_capacity(n);
+    for (component, mean) in means.rows().into_iter().enumerate() {
+        let size = n / k + usize::from(component < n % k);
+        let kappa = SYNTHETIC_CONCENTRATIONS[component % SYNTHETIC_CONCENTRATIONS.len()];
+        parts.push(VonMisesFisher::new(mean.to_owned(), kappa)?.sample(size, &mut rng));
+        labels.extend(std::iter::repeat_n(
+            format!("component {component}, kappa {kappa}"),
+            size,
+        ));
+    }
+    let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
+    let frame = inputs::vectors_frame(concatenate(Axis(0), &views)?, labels)?;
+    let description = format!("{n} synthetic embeddings of {k} von Mises-Fisher distributions");
+    Ok(Inputs { frame, description })
+}
+
+/// What was found, for the terminal.
+pub(super) fn print_summary(report: &Report, output: &OutputFolder) {
+    let summary = report.summary();
+    let evaluation = &summary.evaluation;
+    println!("{}", summary.title);
+    println!(
+        "{:>9} {:>7} {:>13} {:>6}  description",
+        "component", "weight", "concentration", "size"
+    );
+    for &k in &summary.by_weight {
+        let component = &summary.components[k];
+        let description = component
+            .captions
+            .first()
+            .map_or("", |caption| caption.text.as_str());
+        println!(
+            "{k:>9} {:>7.3} {:>13.1} {:>6}  {}",
+            component.weight, component.concentration, component.size, description
+        );
+    }
+    let held_out = evaluation
+        .test_log_likelihood
+        .map_or(String::new(), |ll| format!(", {ll:.3} held out"));
+    println!(
+        "log-likelihood per point: {:.3}{held_out}",
+        evaluation.train_log_likelihood
+    );
+    if let (Some(nmi), Some(ari)) = (evaluation.nmi, evaluation.ari) {
+        println!("against the known labels: NMI {nmi:.3}, ARI {ari:.3}");
+    }
+    for warning in &summary.convergence.warnings {
+        println!("warning: {warning}");
+    }
+    if let Some(first) = summary.skipped.first() {
+        println!(
+            "skipped {} items, the first: {}: {}",
+            summary.skipped.len(),
+            first.name,
+            first.reason
+        );
+    }
+    println!("report: {}", output.path().join("report.html").display());
+}

@@ -1,0 +1,213 @@
+//! From the data arguments to a frame of embeddings: one row for every text, picture or vector given.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail, ensure};
+use ndarray::Array2;
+use polars::prelude::*;
+
+use super::args::DataArgs;
+use crate::encoder::{ClipEncoder, Encoder};
+use crate::frame::{EMBEDDING, EMBEDDING_ERROR, EmbedOptions, Embeddings, FrameExt, io};
+use crate::mixture::{InMemory, MixtureError};
+use crate::progress::Progress;
+
+/// Column with the text, the path or the name of an item.
+pub(super) const ITEM: &str = "item";
+/// Column that says whether an item is a [`TEXT`], an [`IMAGE`] or a [`VECTOR`].
+pub(super) const MODALITY: &str = "modality";
+/// Column of known labels.
+pub(super) const LABEL: &str = "label";
+
+pub(super) const TEXT: &str = "text";
+pub(super) const IMAGE: &str = "image";
+pub(super) const VECTOR: &str = "vector";
+
+/// Rows with columns [`ITEM`], [`MODALITY`], [`LABEL`] where known, `embedding` and `embedding_error`.
+pub(super) struct Inputs {
+    pub frame: DataFrame,
+    /// What was read, in words.
+    pub description: String,
+}
+
+/// Reads and embeds what the arguments name; `None` where they name no data.
+pub(super) fn load(args: &DataArgs, progress: &Arc<dyn Progress>) -> Result<Option<Inputs>> {
+    let mut parts = Vec::new();
+    let mut sources = Vec::new();
+    if let Some(path) = &args.embeddings {
+        parts.push(vectors(path)?);
+        sources.push(format!("the embeddings in {}", path.display()));
+    } else {
+        // All files are looked at before the encoder is loaded: a wrong name is told at once.
+        let texts = args.text_file.as_ref().map(io::text_file).transpose()?;
+        let images = args.image_dir.as_ref().map(io::image_folder).transpose()?;
+        if texts.is_none() && images.is_none() {
+            ensure!(
+                args.labels.is_none(),
+                "--labels needs data to label: give --text-file, --image-dir or --embeddings"
+            );
+            return Ok(None);
+        }
+        let encoder = ClipEncoder::load(&args.clip_model, args.device)?;
+        let options = EmbedOptions::default()
+            .batch_size(args.batch_size)
+            .progress(progress.clone());
+        if let (Some(frame), Some(path)) = (texts, &args.text_file) {
+            parts.push(texts_frame(frame, &encoder, &options)?);
+            sources.push(format!("the texts in {}", path.display()));
+        }
+        if let (Some(frame), Some(path)) = (images, &args.image_dir) {
+            parts.push(images_frame(frame, &encoder, &options)?);
+            sources.push(format!("the pictures in {}", path.display()));
+        }
+    }
+    let mut frame = stack(parts)?;
+    if let Some(path) = &args.labels {
+        let labels = io::text_file(path)?;
+        ensure!(
+            labels.height() == frame.height(),
+            "{}: {} labels for {} items; give one label a line, texts first, then pictures in the order of their paths",
+            path.display(),
+            labels.height(),
+            frame.height()
+        );
+        frame.with_column(labels.column("text")?.clone().with_name(LABEL.into()))?;
+    }
+    let description = sources.join(" and ");
+    check(&frame).with_context(|| description.clone())?;
+    Ok(Some(Inputs { frame, description }))
+}
+
+/// The rows that have an embedding.
+pub(super) fn embedded(frame: &DataFrame) -> PolarsResult<DataFrame> {
+    frame.filter(&frame.column(EMBEDDING)?.is_not_null())
+}
+
+/// The strings of a column, `None` where null or where there is no such column.
+pub(super) fn strings(frame: &DataFrame, column: &str) -> Result<Vec<Option<String>>> {
+    match frame.column(column) {
+        Ok(column) => Ok(column
+            .str()?
+            .iter()
+            .map(|text| text.map(str::to_owned))
+            .collect()),
+        Err(_) => Ok(vec![None; frame.height()]),
+    }
+}
+
+/// A text frame, embedded.
+pub(super) fn texts_frame(
+    mut frame: DataFrame,
+    encoder: &dyn Encoder,
+    options: &EmbedOptions,
+) -> Result<DataFrame> {
+    frame.rename("text", ITEM.into())?;
+    frame = frame.embed_text_with(ITEM, encoder, options)?;
+    tagged(frame, TEXT)
+}
+
+/// A frame of image paths, embedded.
+pub(super) fn images_frame(
+    mut frame: DataFrame,
+    encoder: &dyn Encoder,
+    options: &EmbedOptions,
+) -> Result<DataFrame> {
+    frame.rename("path", ITEM.into())?;
+    frame = frame.embed_images_with(ITEM, encoder, options)?;
+    tagged(frame, IMAGE)
+}
+
+fn vectors(path: &Path) -> Result<DataFrame> {
+    let frame = io::embeddings_file(path)?;
+    let names = ["item", "path", "text", "caption", "name"];
+    let name = names.into_iter().find(|name| {
+        frame
+            .column(name)
+            .is_ok_and(|c| c.dtype() == &DataType::String)
+    });
+    let missing = frame.column(EMBEDDING)?.is_null();
+    let rows = (0..frame.height()).map(|row| Some(format!("row {row}")));
+    let items = match name {
+        Some(name) => frame.column(name)?.clone(),
+        None => rows.collect::<StringChunked>().into_column(),
+    };
+    let reasons: StringChunked = missing
+        .iter()
+        .map(|null| (null == Some(true)).then_some("no embedding"))
+        .collect();
+    let mut columns = vec![
+        items.with_name(ITEM.into()),
+        frame.column(EMBEDDING)?.clone(),
+        reasons.into_column().with_name(EMBEDDING_ERROR.into()),
+    ];
+    columns.extend(
+        frame
+            .column(LABEL)
+            .ok()
+            .map(|column| column.cast(&DataType::String))
+            .transpose()?,
+    );
+    tagged(DataFrame::new_infer_height(columns)?, VECTOR)
+}
+
+/// A frame of vectors made here, with known labels.
+pub(super) fn vectors_frame(vectors: Array2<f32>, labels: Vec<String>) -> Result<DataFrame> {
+    let rows: StringChunked = (0..vectors.nrows())
+        .map(|row| Some(format!("row {row}")))
+        .collect();
+    let frame = DataFrame::new_infer_height(vec![
+        rows.into_column().with_name(ITEM.into()),
+        Embeddings::into_column(EMBEDDING, vectors)?,
+        Column::full_null(EMBEDDING_ERROR.into(), labels.len(), &DataType::String),
+        Column::new(LABEL.into(), labels),
+    ])?;
+    tagged(frame, VECTOR)
+}
+
+fn tagged(mut frame: DataFrame, modality: &str) -> Result<DataFrame> {
+    let column: StringChunked = std::iter::repeat_n(Some(modality), frame.height()).collect();
+    frame.with_column(column.into_column().with_name(MODALITY.into()))?;
+    Ok(frame)
+}
+
+/// The parts below one another, with the same columns in the same order.
+fn stack(parts: Vec<DataFrame>) -> Result<DataFrame> {
+    let labelled = parts.iter().any(|part| part.column(LABEL).is_ok());
+    let mut columns = vec![ITEM, MODALITY, EMBEDDING, EMBEDDING_ERROR];
+    columns.extend(labelled.then_some(LABEL));
+    let mut all: Option<DataFrame> = None;
+    for mut part in parts {
+        if labelled && part.column(LABEL).is_err() {
+            part.with_column(Column::full_null(
+                LABEL.into(),
+                part.height(),
+                &DataType::String,
+            ))?;
+        }
+        let part = part.select(columns.iter().copied())?;
+        all = Some(match all {
+            Some(all) => all.vstack(&part)?,
+            None => part,
+        });
+    }
+    all.context("no data")
+}
+
+/// Refuses vectors without a direction, naming the row as the file counts it.
+fn check(frame: &DataFrame) -> Result<()> {
+    let present = frame.column(EMBEDDING)?.is_not_null();
+    let embeddings = embedded(frame)?.embeddings(EMBEDDING)?;
+    match InMemory::new(embeddings.view(), None) {
+        Ok(_) => Ok(()),
+        Err(MixtureError::NoDirection { row, length }) => {
+            let rows = present
+                .iter()
+                .enumerate()
+                .filter(|(_, present)| *present == Some(true));
+            let row = rows.map(|(at, _)| at).nth(row).unwrap_or(row);
+            bail!(MixtureError::NoDirection { row, length })
+        }
+        Err(error) => bail!(error),
+    }
+}

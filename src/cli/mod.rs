@@ -1,0 +1,29 @@
+//! The command line: clap arguments become settings, and each subcommand is one function.
+
+mod analysis;
+mod args;
+mod demo;
+mod fit;
+mod inputs;
+mod models;
+mod predict;
+mod progress;
+
+use anyhow::Result;
+pub use args::Cli;
+use args::Command;
+
+impl Cli {
+    /// Does what the arguments say.
+    ///
+    /// # Errors
+    /// One chain of causes that reads as a line: what failed, where, and what to do.
+    pub fn run(self) -> Result<()> {
+        match self.command.unwrap_or(Command::Fit(self.fit)) {
+            Command::Fit(args) => fit::run(&args),
+            Command::Predict(args) => predict::run(&args),
+            Command::Demo(args) => demo::run(&args),
+            Command::Models => models::run(),
+        }
+    }
+}

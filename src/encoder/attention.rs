@@ -1,0 +1,247 @@
+//! Attention of all heads at once.
+//!
+//! Notation: `b` images or texts, `t` tokens, `h` heads of `d` coordinates, `w = h d`.
+//!
+//! Tokens are few (50 in ViT-B/32, at most 77 in a text), so the scores of a few queries fit into the nearest cache: on
+//! the processor each image or text is one task, and nothing of size `(b, h, t, t)` is ever stored.
+
+use candle_core::{CpuStorage, CustomOp2, D, Device, Layout, Result, Shape, Tensor};
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+use super::kernels::{exp, floats};
+
+/// Queries whose scores are computed side by side.
+const QUERIES: usize = 4;
+
+/// Keys, or coordinates of values, that are summed side by side.
+const LANES: usize = 16;
+
+/// Attention of all heads: `(b, t, 3 w)` queries, keys and values without their `bias` `(3 w)`, to `(b, t, w)`.
+///
+/// `mask`, `(t, t)`, is 0 where a token may look and minus infinity where it may not; it must be the causal one.
+pub(super) fn attention(
+    qkv: &Tensor,
+    bias: &Tensor,
+    heads: usize,
+    mask: Option<&Tensor>,
+) -> Result<Tensor> {
+    if qkv.device().is_cpu() {
+        let causal = mask.is_some();
+        return qkv.apply_op2_no_bwd(bias, &Attend { heads, causal });
+    }
+    plain_attention(qkv, bias, heads, mask)
+}
+
+/// The same by single operations.
+fn plain_attention(
+    qkv: &Tensor,
+    bias: &Tensor,
+    heads: usize,
+    mask: Option<&Tensor>,
+) -> Result<Tensor> {
+    let (b, t, width) = qkv.dims3()?;
+    let d = width / 3 / heads;
+    let qkv = qkv
+        .broadcast_add(bias)?
+        .reshape((b, t, 3, heads, d))?
+        .permute((2, 0, 3, 1, 4))?
+        .contiguous()?;
+    let (q, k, v) = (qkv.get(0)?, qkv.get(1)?, qkv.get(2)?);
+    let scores = ((q * (d as f64).powf(-0.5))?).matmul(&k.transpose(D::Minus2, D::Minus1)?)?;
+    let scores = match mask {
+        Some(mask) => scores.broadcast_add(mask)?,
+        None => scores,
+    };
+    let mixed = candle_nn::ops::softmax_last_dim(&scores)?.matmul(&v)?;
+    mixed.transpose(1, 2)?.reshape((b, t, width / 3))
+}
+
+/// 0 on and below the diagonal, minus infinity above: `(t, t)`.
+pub(super) fn causal_mask(tokens: usize, device: &Device) -> Result<Tensor> {
+    let rows = (0..tokens)
+        .flat_map(|i| (0..tokens).map(move |j| if j > i { f32::NEG_INFINITY } else { 0.0 }));
+    Tensor::from_iter(rows, device)?.reshape((tokens, tokens))
+}
+
+struct Attend {
+    heads: usize,
+    causal: bool,
+}
+
+impl CustomOp2 for Attend {
+    fn name(&self) -> &'static str {
+        "fused-attention"
+    }
+
+    fn cpu_fwd(
+        &self,
+        qkv: &CpuStorage,
+        layout: &Layout,
+        bias: &CpuStorage,
+        bias_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (b, tokens, width) = layout.shape().dims3()?;
+        let (qkv, bias) = (floats(qkv, layout)?, floats(bias, bias_layout)?);
+        let mut out = vec![0.0; b * tokens * width / 3];
+        out.par_chunks_mut(tokens * width / 3)
+            .zip(qkv.par_chunks(tokens * width))
+            .for_each(|(out, qkv)| {
+                Arch::new().dispatch(AttendOne {
+                    qkv,
+                    bias,
+                    out,
+                    tokens,
+                    heads: self.heads,
+                    causal: self.causal,
+                });
+            });
+        Ok((CpuStorage::F32(out), Shape::from((b, tokens, width / 3))))
+    }
+}
+
+/// One image or text: `(t, 3 w)` to `(t, w)`.
+struct AttendOne<'a> {
+    qkv: &'a [f32],
+    bias: &'a [f32],
+    out: &'a mut [f32],
+    tokens: usize,
+    heads: usize,
+    causal: bool,
+}
+
+impl WithSimd for AttendOne<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        let AttendOne {
+            qkv,
+            bias,
+            out,
+            tokens,
+            heads,
+            causal,
+        } = self;
+        let width = bias.len() / 3;
+        let d = width / heads;
+        let scale = 1.0 / (d as f32).sqrt();
+        let keys_padded = tokens.next_multiple_of(LANES);
+        let d_padded = d.next_multiple_of(LANES);
+        // Rows of zeros round both up, so that the products below have no remainders.
+        let mut queries = vec![0.0; tokens.next_multiple_of(QUERIES) * d];
+        let mut keys = vec![0.0; d * keys_padded];
+        let mut values = vec![0.0; keys_padded * d_padded];
+        let mut scores = vec![0.0; QUERIES * keys_padded];
+        let mut mixed = vec![0.0; QUERIES * d_padded];
+        for head in 0..heads {
+            for (token, row) in qkv.chunks_exact(3 * width).enumerate() {
+                for i in 0..d {
+                    let column = head * d + i;
+                    queries[token * d + i] = (row[column] + bias[column]) * scale;
+                    let column = column + width;
+                    keys[i * keys_padded + token] = row[column] + bias[column];
+                    let column = column + width;
+                    values[token * d_padded + i] = row[column] + bias[column];
+                }
+            }
+            for (block, queries) in queries.chunks_exact(QUERIES * d).enumerate() {
+                let first = block * QUERIES;
+                let seen = if causal {
+                    (first + QUERIES).min(tokens)
+                } else {
+                    tokens
+                };
+                product(queries, d, &keys, keys_padded, seen, &mut scores);
+                for (query, scores) in scores.chunks_exact_mut(keys_padded).enumerate() {
+                    let seen = if causal {
+                        (first + query + 1).min(tokens)
+                    } else {
+                        tokens
+                    };
+                    softmax(&mut scores[..seen]);
+                    scores[seen..].fill(0.0);
+                }
+                product(&scores, keys_padded, &values, d_padded, d, &mut mixed);
+                let out = out[first * width..].chunks_exact_mut(width);
+                for (out, mixed) in out.zip(mixed.chunks_exact(d_padded)) {
+                    out[head * d..][..d].copy_from_slice(&mixed[..d]);
+                }
+            }
+        }
+    }
+}
+
+/// `out = left right` for `QUERIES` rows of `left`, `(QUERIES, inner)`, and the first `needed` columns of `right`,
+/// `(inner, columns)`, rounded up to whole lanes.
+#[inline(always)]
+fn product(
+    left: &[f32],
+    inner: usize,
+    right: &[f32],
+    columns: usize,
+    needed: usize,
+    out: &mut [f32],
+) {
+    for column in (0..needed).step_by(LANES) {
+        let mut sums = [[0.0_f32; LANES]; QUERIES];
+        for (i, row) in right.chunks_exact(columns).take(inner).enumerate() {
+            let row: &[f32; LANES] = row[column..column + LANES].try_into().expect("whole lanes");
+            for (query, sums) in sums.iter_mut().enumerate() {
+                let factor = left[query * inner + i];
+                for (sum, value) in sums.iter_mut().zip(row) {
+                    *sum += factor * value;
+                }
+            }
+        }
+        for (query, sums) in sums.iter().enumerate() {
+            out[query * columns + column..][..LANES].copy_from_slice(sums);
+        }
+    }
+}
+
+/// Scores to weights that sum to one.
+#[inline(always)]
+fn softmax(scores: &mut [f32]) {
+    let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let mut partial = [0.0_f32; LANES];
+    let mut chunks = scores.chunks_exact_mut(LANES);
+    for chunk in &mut chunks {
+        for (sum, score) in partial.iter_mut().zip(chunk) {
+            *score = exp(*score - largest);
+            *sum += *score;
+        }
+    }
+    for (sum, score) in partial.iter_mut().zip(chunks.into_remainder()) {
+        *score = exp(*score - largest);
+        *sum += *score;
+    }
+    let scale = 1.0 / partial.iter().sum::<f32>();
+    for score in scores {
+        *score *= scale;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::kernels::tests::{largest_difference, numbers};
+    use super::*;
+
+    #[test]
+    fn attention_is_the_plain_one() {
+        for (tokens, heads, d) in [(50, 3, 64), (17, 2, 5), (4, 1, 16), (1, 2, 8)] {
+            let qkv = (numbers(&[2, tokens, 3 * heads * d], 0.0) * 0.3).unwrap();
+            let bias = numbers(&[3 * heads * d], 1.0);
+            for causal in [false, true] {
+                let mask = causal.then(|| causal_mask(tokens, &Device::Cpu).unwrap());
+                let fused = attention(&qkv, &bias, heads, mask.as_ref()).unwrap();
+                let plain = plain_attention(&qkv, &bias, heads, mask.as_ref()).unwrap();
+                let error = largest_difference(&fused, &plain);
+                assert!(
+                    error < 2e-5,
+                    "{tokens} tokens, {heads} heads of {d}: {error:e}"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! Weights on disk to tensors, under one naming.
+//!
+//! The names used inside this crate are those of Hugging Face's CLIP (`vision_model.encoder.layers.0.layer_norm1.weight`).
+//! Files of another layout are translated here, name by name, and nowhere else. Whatever the precision on disk, tensors
+//! come out in f32 on the device.
+
+use std::path::{Path, PathBuf};
+
+use candle_core::pickle::PthTensors;
+use candle_core::safetensors::{Load, MmapedSafetensors};
+use candle_core::{DType, Device, Tensor};
+
+use super::EncoderError;
+
+/// A weight file, opened.
+pub(super) struct Checkpoint {
+    path: PathBuf,
+    device: Device,
+    reader: Reader,
+}
+
+enum Reader {
+    Safetensors(MmapedSafetensors),
+    Pickle(PthTensors),
+}
+
+/// A part of a checkpoint: all names below one prefix.
+#[derive(Clone)]
+pub(super) struct Weights<'a> {
+    checkpoint: &'a Checkpoint,
+    prefix: String,
+}
+
+impl Checkpoint {
+    /// Opens `path`, a `.safetensors` file (mapped into memory) or a `.bin` file that PyTorch wrote.
+    ///
+    /// # Errors
+    /// [`EncoderError::Unreadable`], [`EncoderError::Checkpoint`].
+    pub(super) fn open(path: &Path, device: &Device) -> Result<Self, EncoderError> {
+        std::fs::File::open(path).map_err(|source| EncoderError::Unreadable {
+            path: path.into(),
+            source,
+        })?;
+        let reader = if path.extension().is_some_and(|extension| extension == "bin") {
+            PthTensors::new(path, None).map(Reader::Pickle)
+        } else {
+            map_safetensors(path).map(Reader::Safetensors)
+        };
+        Ok(Checkpoint {
+            path: path.into(),
+            device: device.clone(),
+            reader: reader.map_err(|source| damaged(path, source))?,
+        })
+    }
+
+    /// All weights, without a prefix.
+    pub(super) fn weights(&self) -> Weights<'_> {
+        Weights {
+            checkpoint: self,
+            prefix: String::new(),
+        }
+    }
+
+    fn find(&self, name: &str) -> Result<Option<Tensor>, EncoderError> {
+        let found = match &self.reader {
+            Reader::Pickle(file) => file.get(name),
+            Reader::Safetensors(file) => match file.get(name) {
+                Ok(view) => view.load(&Device::Cpu).map(Some),
+                Err(_) => Ok(None),
+            },
+        };
+        found.map_err(|source| damaged(&self.path, source))
+    }
+}
+
+impl<'a> Weights<'a> {
+    /// The weights whose names go on with `name`.
+    pub(super) fn at(&self, name: &str) -> Weights<'a> {
+        Weights {
+            checkpoint: self.checkpoint,
+            prefix: self.name(name),
+        }
+    }
+
+    /// The tensor `name`, of this shape, in f32 on the device.
+    ///
+    /// # Errors
+    /// [`EncoderError::MissingTensor`], [`EncoderError::TensorShape`], [`EncoderError::Checkpoint`].
+    pub(super) fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor, EncoderError> {
+        let Checkpoint { path, device, .. } = self.checkpoint;
+        let name = self.name(name);
+        let Some(tensor) = self.checkpoint.find(&name)? else {
+            return Err(EncoderError::MissingTensor {
+                name,
+                path: path.clone(),
+            });
+        };
+        if tensor.dims() != shape {
+            return Err(EncoderError::TensorShape {
+                name,
+                path: path.clone(),
+                got: tensor.dims().into(),
+                expected: shape.into(),
+            });
+        }
+        Ok(tensor
+            .to_dtype(DType::F32)?
+            .contiguous()?
+            .to_device(device)?)
+    }
+
+    /// Where new tensors belong.
+    pub(super) fn device(&self) -> &Device {
+        &self.checkpoint.device
+    }
+
+    fn name(&self, name: &str) -> String {
+        if self.prefix.is_empty() {
+            name.into()
+        } else {
+            format!("{}.{name}", self.prefix)
+        }
+    }
+}
+
+#[allow(unsafe_code)]
+fn map_safetensors(path: &Path) -> candle_core::Result<MmapedSafetensors> {
+    // SAFETY: the mapping is read-only, and every tensor is copied out of it while the model loads; the mapping ends
+    // with the `Checkpoint`, when loading ends. A file that another process shortens in between can end this process
+    // with SIGBUS, and one that it rewrites can give wrong weights, as for every program that maps its weights; the
+    // cache never changes a file in place.
+    unsafe { MmapedSafetensors::new(path) }
+}
+
+fn damaged(path: &Path, source: candle_core::Error) -> EncoderError {
+    EncoderError::Checkpoint {
+        path: path.into(),
+        source: Box::new(source),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    fn saved(folder: &Path) -> PathBuf {
+        let path = folder.join("model.safetensors");
+        let half = Tensor::new(&[[1.5_f32, -2.0]], &Device::Cpu)
+            .and_then(|tensor| tensor.to_dtype(DType::F16))
+            .unwrap();
+        let tensors = HashMap::from([("tower.weight".to_owned(), half)]);
+        candle_core::safetensors::save(&tensors, &path).unwrap();
+        path
+    }
+
+    #[test]
+    fn half_precision_becomes_single() {
+        let folder = tempfile::tempdir().unwrap();
+        let checkpoint = Checkpoint::open(&saved(folder.path()), &Device::Cpu).unwrap();
+        let tensor = checkpoint
+            .weights()
+            .at("tower")
+            .tensor("weight", &[1, 2])
+            .unwrap();
+        assert_eq!(tensor.to_vec2::<f32>().unwrap(), [[1.5, -2.0]]);
+    }
+
+    #[test]
+    fn names_the_tensor_and_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = saved(folder.path());
+        let checkpoint = Checkpoint::open(&path, &Device::Cpu).unwrap();
+        let tower = checkpoint.weights().at("tower");
+        let missing = tower.tensor("bias", &[2]).unwrap_err().to_string();
+        assert!(
+            missing.starts_with(&format!("{} has no tensor tower.bias;", path.display())),
+            "{missing}"
+        );
+        let shape = tower.tensor("weight", &[2, 1]).unwrap_err().to_string();
+        assert!(
+            shape.contains(
+                "tensor tower.weight has the shape [1, 2], but config.json asks for [2, 1]"
+            ),
+            "{shape}"
+        );
+    }
+
+    #[test]
+    fn rejects_damaged_files() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["model.safetensors", "pytorch_model.bin"] {
+            let path = folder.path().join(name);
+            let missing = Checkpoint::open(&path, &Device::Cpu)
+                .err()
+                .unwrap()
+                .to_string();
+            assert!(missing.contains("could not be read"), "{missing}");
+            std::fs::write(&path, b"not weights").unwrap();
+            let damaged = Checkpoint::open(&path, &Device::Cpu)
+                .err()
+                .unwrap()
+                .to_string();
+            assert!(
+                damaged.contains("is not a readable weight file"),
+                "{damaged}"
+            );
+        }
+    }
+}

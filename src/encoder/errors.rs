@@ -1,0 +1,301 @@
+//! Everything that can go wrong between a model's name and a unit vector, one variant per cause.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// A cause that another library reported.
+pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// What can go wrong in the encoder.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum EncoderError {
+    /// A name that is neither in the registry, nor `owner/name`, nor a folder.
+    #[error(
+        "there is no model called \"{name}\"{}; use one of {}, a Hugging Face id such as openai/clip-vit-base-patch32, or a local folder",
+        closest.map(|known| format!(", did you mean {known}?")).unwrap_or_default(),
+        known.join(", ")
+    )]
+    UnknownModel {
+        /// The name that was asked for.
+        name: String,
+        /// The known name that it resembles, if it resembles one.
+        closest: Option<&'static str>,
+        /// All names in the registry.
+        known: Vec<&'static str>,
+    },
+
+    /// A model whose towers this version cannot run.
+    #[error(
+        "{model} needs {architecture}, which is not built yet; models that work are {}",
+        working.join(", ")
+    )]
+    UnsupportedArchitecture {
+        /// The model.
+        model: String,
+        /// What is missing.
+        architecture: String,
+        /// The names in the registry that do work.
+        working: Vec<&'static str>,
+    },
+
+    /// A folder that does not hold a file which every model has.
+    #[error(
+        "the folder {} holds no {file}; a model folder needs config.json, tokenizer.json and model.safetensors (or pytorch_model.bin)",
+        folder.display()
+    )]
+    MissingFile {
+        /// The folder.
+        folder: PathBuf,
+        /// What it should hold.
+        file: String,
+    },
+
+    /// The network may not be used and the cache does not hold the file.
+    #[error(
+        "{file} of {repository} is not in the cache {} and HF_HUB_OFFLINE is set; unset it, or put the model's files into a folder and give that folder's path as the model",
+        cache.display()
+    )]
+    NotCached {
+        /// Hugging Face id.
+        repository: String,
+        /// File inside the repository.
+        file: String,
+        /// The folder that was searched.
+        cache: PathBuf,
+    },
+
+    /// A download failed.
+    #[error(
+        "{file} of {repository} could not be fetched from {endpoint} ({source}); check the network, or put the model's files into a folder (for instance {}) and give that folder's path as the model",
+        folder.display()
+    )]
+    Download {
+        /// Hugging Face id.
+        repository: String,
+        /// File inside the repository.
+        file: String,
+        /// The server that was asked.
+        endpoint: String,
+        /// A folder where the files could be put by hand.
+        folder: PathBuf,
+        /// What the client reported.
+        source: Cause,
+    },
+
+    /// A file that could not be opened or read.
+    #[error("{} could not be read ({source}); check that it exists and that you may read it", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system reported.
+        source: std::io::Error,
+    },
+
+    /// A JSON file that does not parse.
+    #[error("{} is not the JSON that was expected ({source}); fetch the file again", path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// Line, column and reason.
+        source: serde_json::Error,
+    },
+
+    /// A field of a configuration with a value that cannot be used.
+    #[error("{}: {field} is {got}, expected {expected}", path.display())]
+    ConfigValue {
+        /// The file.
+        path: PathBuf,
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        got: String,
+        /// What could be used.
+        expected: &'static str,
+    },
+
+    /// A weight file that is damaged or of another kind.
+    #[error("{} is not a readable weight file ({source}); fetch it again", path.display())]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// What the reader reported.
+        source: Cause,
+    },
+
+    /// A tensor that the model needs and the file does not have.
+    #[error(
+        "{} has no tensor {name}; the file belongs to another architecture or is incomplete",
+        path.display()
+    )]
+    MissingTensor {
+        /// The tensor, by its name in the file.
+        name: String,
+        /// The file.
+        path: PathBuf,
+    },
+
+    /// A tensor whose shape contradicts the configuration.
+    #[error(
+        "{}: tensor {name} has the shape {got:?}, but config.json asks for {expected:?}; the two files belong to different models",
+        path.display()
+    )]
+    TensorShape {
+        /// The tensor, by its name in the file.
+        name: String,
+        /// The file.
+        path: PathBuf,
+        /// The shape in the file.
+        got: Vec<usize>,
+        /// The shape that follows from the configuration.
+        expected: Vec<usize>,
+    },
+
+    /// A tokeniser that could not be loaded.
+    #[error("{} is not a usable tokeniser ({source}); fetch the file again", path.display())]
+    TokenizerFile {
+        /// The file.
+        path: PathBuf,
+        /// What the tokeniser reported.
+        source: Cause,
+    },
+
+    /// A tokeniser that does not frame a text by one start and one end token.
+    #[error(
+        "{} frames an empty text by {got} tokens, expected 2: start and end; use the tokenizer.json of a CLIP model",
+        path.display()
+    )]
+    TokenizerFrame {
+        /// The file.
+        path: PathBuf,
+        /// Number of tokens of the empty text.
+        got: usize,
+    },
+
+    /// A tokeniser with more words than the text tower knows.
+    #[error(
+        "{} produces token {token}, but the text tower knows only {vocabulary}; use the tokenizer.json that belongs to the model",
+        path.display()
+    )]
+    TokenizerVocabulary {
+        /// The file.
+        path: PathBuf,
+        /// The largest token.
+        token: u32,
+        /// The number of tokens that the tower has vectors for.
+        vocabulary: usize,
+    },
+
+    /// A text that the tokeniser refused.
+    #[error("the tokeniser refused a text of {length} bytes ({source})")]
+    Tokenize {
+        /// Length of the text in bytes.
+        length: usize,
+        /// What the tokeniser reported.
+        source: Cause,
+    },
+
+    /// A device that cannot be parsed.
+    #[error("there is no device called \"{got}\"; use auto, cpu, cuda or cuda:<number>")]
+    DeviceName {
+        /// What was asked for.
+        got: String,
+    },
+
+    /// CUDA was asked for, but this build has none.
+    #[error("this build has no CUDA; build it with --features cuda, or use the device cpu")]
+    CudaNotCompiled,
+
+    /// CUDA was asked for and is compiled in, but cannot be used.
+    #[error(
+        "CUDA device {index} cannot be used ({source}); check nvidia-smi, or use the device cpu"
+    )]
+    CudaUnavailable {
+        /// The number of the device.
+        index: usize,
+        /// What the driver reported.
+        source: Cause,
+    },
+
+    /// A computation that failed on the device.
+    #[error(
+        "the computation failed on the device ({source}); use a smaller batch if it ran out of memory"
+    )]
+    Inference {
+        /// What the tensor library reported.
+        source: Cause,
+    },
+
+    /// No text and no image.
+    #[error("the item is null; leave it out, or keep it and get a null embedding")]
+    NullItem,
+
+    /// An image without a byte.
+    #[error("the image is empty (0 bytes); the file was not written or not downloaded completely")]
+    EmptyImage,
+
+    /// A folder where a file was expected.
+    #[error("this is a folder, not an image; give the images inside it one by one")]
+    ImageIsFolder,
+
+    /// Bytes that begin like no known image format.
+    #[error("these bytes are no image that can be read; use PNG, JPEG, GIF, WebP, BMP or TIFF")]
+    NotAnImage,
+
+    /// An image that ends before its last pixel.
+    #[error("the image is truncated; it was not copied or not downloaded completely")]
+    TruncatedImage,
+
+    /// An image with more pixels than allowed.
+    #[error(
+        "the image has {width}x{height} pixels, more than the limit of {limit}; scale it down, or raise the limit if you trust its origin"
+    )]
+    ImageTooLarge {
+        /// Width in pixels.
+        width: u32,
+        /// Height in pixels.
+        height: u32,
+        /// Largest number of pixels.
+        limit: u64,
+    },
+
+    /// An image that its decoder refused.
+    #[error("the image cannot be decoded ({source}); open and save it again with another program")]
+    DamagedImage {
+        /// What the decoder reported.
+        source: Cause,
+    },
+
+    /// A buffer whose length is not three bytes for each pixel.
+    #[error(
+        "a picture of {width}x{height} pixels needs {expected} bytes of RGB and at least one pixel, got {got}"
+    )]
+    PictureLength {
+        /// Width in pixels.
+        width: usize,
+        /// Height in pixels.
+        height: usize,
+        /// Number of bytes that the size asks for.
+        expected: usize,
+        /// Number of bytes.
+        got: usize,
+    },
+
+    /// An error about one file.
+    #[error("{}: {source}", path.display())]
+    InFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Box<EncoderError>,
+    },
+}
+
+impl From<candle_core::Error> for EncoderError {
+    fn from(error: candle_core::Error) -> Self {
+        EncoderError::Inference {
+            source: Box::new(error),
+        }
+    }
+}

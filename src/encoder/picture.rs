@@ -1,0 +1,411 @@
+//! Image files to RGB bytes, as Pillow's `convert("RGB")` would give them.
+//!
+//! Transparency is laid over white, as transformers 5 does. Palettes are looked up, grey is repeated, CMYK is converted, animations give
+//! their first picture, and 16 bits lose the lower 8 (Pillow does so for colours, but turns 16-bit grey above 255 into
+//! white, which nobody wants). PNG, GIF, BMP and TIFF give Pillow's bytes; JPEG and lossy
+//! WebP may differ from Pillow by a few levels in a byte, because their decoders round differently.
+
+use std::io::{Cursor, ErrorKind};
+use std::path::Path;
+
+use image::{DynamicImage, ImageBuffer, ImageDecoder, ImageError, ImageReader, Limits, Pixel};
+
+use super::EncoderError;
+
+/// Pixels that an image may have unless the caller allows more: as Pillow, whose limit is 2 * 89 478 485.
+pub const DEFAULT_MAX_PIXELS: u64 = 178_956_970;
+
+/// Bytes that a decoder may allocate for each allowed pixel: 16 bits for each of 4 channels, twice.
+const BYTES_PER_PIXEL: u64 = 16;
+
+/// How images are decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DecodeOptions {
+    /// Images with more pixels are refused before their pixels are decoded. Default: [`DEFAULT_MAX_PIXELS`].
+    pub max_pixels: u64,
+    /// Whether to turn the image as its EXIF data say. Default: no, as Pillow and the models' authors did.
+    pub apply_orientation: bool,
+}
+
+impl Default for DecodeOptions {
+    fn default() -> Self {
+        DecodeOptions {
+            max_pixels: DEFAULT_MAX_PIXELS,
+            apply_orientation: false,
+        }
+    }
+}
+
+/// Where an image comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImageSource<'a> {
+    /// A file.
+    Path(&'a Path),
+    /// The bytes of a file.
+    Bytes(&'a [u8]),
+}
+
+impl ImageSource<'_> {
+    /// Reads and decodes the image.
+    ///
+    /// # Errors
+    /// See [`Picture::open`] and [`Picture::decode`].
+    pub fn read(&self, options: &DecodeOptions) -> Result<Picture, EncoderError> {
+        match self {
+            ImageSource::Path(path) => Picture::open(path, options),
+            ImageSource::Bytes(bytes) => Picture::decode(bytes, options),
+        }
+    }
+}
+
+/// A decoded image: 8-bit RGB, row by row from the top.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Picture {
+    width: usize,
+    height: usize,
+    rgb: Vec<u8>,
+}
+
+impl Picture {
+    /// A picture from its bytes: `height` rows of `width` pixels of red, green, blue.
+    ///
+    /// # Errors
+    /// [`EncoderError::PictureLength`] if there is no pixel or `rgb` has not `3 * width * height` bytes.
+    ///
+    /// # Example
+    /// ```
+    /// use vmfmix::encoder::Picture;
+    ///
+    /// let red = Picture::from_rgb(2, 1, vec![255, 0, 0, 255, 0, 0])?;
+    /// assert_eq!((red.width(), red.height()), (2, 1));
+    /// assert!(Picture::from_rgb(2, 2, vec![0; 5]).is_err());
+    /// # Ok::<(), vmfmix::encoder::EncoderError>(())
+    /// ```
+    pub fn from_rgb(width: usize, height: usize, rgb: Vec<u8>) -> Result<Self, EncoderError> {
+        let expected = width.saturating_mul(height).saturating_mul(3);
+        if expected == 0 || rgb.len() != expected {
+            return Err(EncoderError::PictureLength {
+                width,
+                height,
+                expected,
+                got: rgb.len(),
+            });
+        }
+        Ok(Picture { width, height, rgb })
+    }
+
+    /// Reads and decodes an image file.
+    ///
+    /// # Errors
+    /// [`EncoderError::Unreadable`] if the file cannot be read, otherwise [`EncoderError::InFile`] around what
+    /// [`Picture::decode`] says, or around [`EncoderError::ImageIsFolder`].
+    pub fn open(path: &Path, options: &DecodeOptions) -> Result<Self, EncoderError> {
+        let decoded = if path.is_dir() {
+            Err(EncoderError::ImageIsFolder)
+        } else {
+            let bytes = std::fs::read(path).map_err(|source| EncoderError::Unreadable {
+                path: path.into(),
+                source,
+            })?;
+            Picture::decode(&bytes, options)
+        };
+        decoded.map_err(|source| EncoderError::InFile {
+            path: path.into(),
+            source: Box::new(source),
+        })
+    }
+
+    /// Decodes the bytes of an image file.
+    ///
+    /// # Errors
+    /// [`EncoderError::EmptyImage`], [`EncoderError::NotAnImage`], [`EncoderError::TruncatedImage`],
+    /// [`EncoderError::ImageTooLarge`] or [`EncoderError::DamagedImage`].
+    pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Self, EncoderError> {
+        if bytes.is_empty() {
+            return Err(EncoderError::EmptyImage);
+        }
+        let format = image::guess_format(bytes).map_err(|_| EncoderError::NotAnImage)?;
+        if format == image::ImageFormat::Jpeg && !jpeg_is_complete(bytes) {
+            return Err(EncoderError::TruncatedImage);
+        }
+        let mut limits = Limits::default();
+        limits.max_alloc = Some(options.max_pixels.saturating_mul(BYTES_PER_PIXEL));
+        let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+        reader.limits(limits);
+        let mut decoder = reader.into_decoder().map_err(decoding_error)?;
+        let (width, height) = decoder.dimensions();
+        if u64::from(width) * u64::from(height) > options.max_pixels {
+            return Err(EncoderError::ImageTooLarge {
+                width,
+                height,
+                limit: options.max_pixels,
+            });
+        }
+        let orientation = decoder.orientation();
+        let mut image = DynamicImage::from_decoder(decoder).map_err(decoding_error)?;
+        if options.apply_orientation
+            && let Ok(orientation) = orientation
+        {
+            image.apply_orientation(orientation);
+        }
+        let (width, height) = (image.width() as usize, image.height() as usize);
+        Picture::from_rgb(width, height, into_rgb(image))
+    }
+
+    /// A picture whose length is known to fit.
+    pub(super) fn from_trusted(width: usize, height: usize, rgb: Vec<u8>) -> Self {
+        debug_assert_eq!(rgb.len(), 3 * width * height);
+        Picture { width, height, rgb }
+    }
+
+    /// Width in pixels.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Height in pixels.
+    #[must_use]
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// The bytes, `3 * width * height` of them: red, green, blue, row by row.
+    #[must_use]
+    pub fn rgb(&self) -> &[u8] {
+        &self.rgb
+    }
+}
+
+/// 16-bit channels keep their upper byte (`image` would round); transparency is laid over white.
+fn into_rgb(image: DynamicImage) -> Vec<u8> {
+    let upper = |v: u16| (v >> 8) as u8;
+    let image = match image {
+        DynamicImage::ImageLuma16(grey) => DynamicImage::ImageLuma8(narrowed(&grey, upper)),
+        DynamicImage::ImageLumaA16(grey) => DynamicImage::ImageLumaA8(narrowed(&grey, upper)),
+        DynamicImage::ImageRgb16(rgb) => DynamicImage::ImageRgb8(narrowed(&rgb, upper)),
+        DynamicImage::ImageRgba16(rgba) => DynamicImage::ImageRgba8(narrowed(&rgba, upper)),
+        other => other,
+    };
+    if !image.color().has_alpha() {
+        return image.into_rgb8().into_raw();
+    }
+    let rgba = image.into_rgba8().into_raw();
+    rgba.chunks_exact(4)
+        .flat_map(|p| [0, 1, 2].map(|c| over_white(p[c], p[3])))
+        .collect()
+}
+
+/// The same pixels with channels of eight bits.
+fn narrowed<P, Q>(
+    image: &ImageBuffer<P, Vec<u16>>,
+    upper: impl Fn(u16) -> u8,
+) -> ImageBuffer<Q, Vec<u8>>
+where
+    P: Pixel<Subpixel = u16>,
+    Q: Pixel<Subpixel = u8>,
+{
+    let channels = image.as_raw().iter().map(|&v| upper(v)).collect();
+    ImageBuffer::from_raw(image.width(), image.height(), channels)
+        .expect("as many channels as before")
+}
+
+/// A channel blended with white, in Pillow's fixed point (`AlphaComposite.c`, 7 bits) for an opaque background.
+fn over_white(channel: u8, alpha: u8) -> u8 {
+    let (channel, alpha) = (u32::from(channel), u32::from(alpha));
+    let blend = (channel * alpha + 255 * (255 - alpha) + 128) << 7;
+    ((((blend >> 8) + blend) >> 8) >> 7) as u8
+}
+
+fn decoding_error(error: ImageError) -> EncoderError {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    while let Some(inner) = cause {
+        if let Some(io) = inner.downcast_ref::<std::io::Error>()
+            && io.kind() == ErrorKind::UnexpectedEof
+        {
+            return EncoderError::TruncatedImage;
+        }
+        cause = inner.source();
+    }
+    match error {
+        ImageError::IoError(io) if io.kind() == ErrorKind::UnexpectedEof => {
+            EncoderError::TruncatedImage
+        }
+        other => EncoderError::DamagedImage {
+            source: Box::new(other),
+        },
+    }
+}
+
+/// Whether the file's segments lead to an end-of-image marker (ITU-T T.81, annex B).
+///
+/// The JPEG decoder fills what is missing with grey and reports nothing.
+fn jpeg_is_complete(bytes: &[u8]) -> bool {
+    const END_OF_IMAGE: u8 = 0xD9;
+    const START_OF_SCAN: u8 = 0xDA;
+    let mut at = 2;
+    loop {
+        // Fill bytes, and the entropy-coded data behind a scan's header, in which 0xFF is followed by 0 or a restart marker.
+        while at + 1 < bytes.len()
+            && !(bytes[at] == 0xFF && !matches!(bytes[at + 1], 0x00 | 0xD0..=0xD7 | 0xFF))
+        {
+            at += 1;
+        }
+        let Some(&marker) = bytes.get(at + 1) else {
+            return false;
+        };
+        match marker {
+            END_OF_IMAGE => return true,
+            0x01 | 0xD8 => at += 2,
+            _ => {
+                let Some(&[high, low]) = bytes.get(at + 2..at + 4) else {
+                    return false;
+                };
+                at += 2 + usize::from(u16::from_be_bytes([high, low]));
+                if marker == START_OF_SCAN && at >= bytes.len() {
+                    return false;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use image::{ImageFormat, Rgb, RgbImage};
+
+    use super::*;
+
+    fn encoded(format: ImageFormat) -> Vec<u8> {
+        let picture = RgbImage::from_fn(40, 30, |x, y| {
+            Rgb([(x * 6) as u8, (y * 8) as u8, (x * y) as u8])
+        });
+        let mut bytes = Vec::new();
+        picture
+            .write_to(&mut Cursor::new(&mut bytes), format)
+            .unwrap();
+        bytes
+    }
+
+    fn message(bytes: &[u8]) -> String {
+        let error = Picture::decode(bytes, &DecodeOptions::default()).unwrap_err();
+        error.to_string()
+    }
+
+    #[test]
+    fn decodes_each_format() {
+        for format in [
+            ImageFormat::Png,
+            ImageFormat::Jpeg,
+            ImageFormat::Gif,
+            ImageFormat::WebP,
+            ImageFormat::Bmp,
+            ImageFormat::Tiff,
+        ] {
+            let picture = Picture::decode(&encoded(format), &DecodeOptions::default()).unwrap();
+            assert_eq!((picture.width(), picture.height()), (40, 30), "{format:?}");
+            assert_eq!(picture.rgb().len(), 3600);
+        }
+    }
+
+    #[test]
+    fn rejects_half_of_each_format() {
+        for format in [
+            ImageFormat::Png,
+            ImageFormat::Jpeg,
+            ImageFormat::WebP,
+            ImageFormat::Bmp,
+            ImageFormat::Tiff,
+        ] {
+            let bytes = encoded(format);
+            let half = &bytes[..bytes.len() / 2];
+            assert!(
+                Picture::decode(half, &DecodeOptions::default()).is_err(),
+                "{format:?}"
+            );
+        }
+        for format in [ImageFormat::Png, ImageFormat::Jpeg] {
+            let bytes = encoded(format);
+            for cut in [bytes.len() / 2, bytes.len() * 3 / 4] {
+                assert!(
+                    message(&bytes[..cut]).starts_with("the image is truncated"),
+                    "{format:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn rejects_an_empty_image() {
+        assert!(message(&[]).starts_with("the image is empty (0 bytes)"));
+    }
+
+    #[test]
+    fn rejects_what_is_no_image() {
+        assert!(message(b"hello, world").starts_with("these bytes are no image"));
+    }
+
+    #[test]
+    fn rejects_a_damaged_image() {
+        let mut bytes = encoded(ImageFormat::Png);
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 0x55;
+        assert!(
+            message(&bytes).starts_with("the image cannot be decoded"),
+            "{}",
+            message(&bytes)
+        );
+    }
+
+    #[test]
+    fn rejects_more_pixels_than_allowed() {
+        let options = DecodeOptions {
+            max_pixels: 1000,
+            ..DecodeOptions::default()
+        };
+        let error = Picture::decode(&encoded(ImageFormat::Png), &options).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("the image has 40x30 pixels, more than the limit of 1000"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn rejects_a_folder_and_a_missing_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = Picture::open(folder.path(), &DecodeOptions::default()).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .ends_with("this is a folder, not an image; give the images inside it one by one")
+        );
+        let missing = folder.path().join("missing.png");
+        let error = Picture::open(&missing, &DecodeOptions::default()).unwrap_err();
+        assert!(
+            error.to_string().contains("missing.png could not be read"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn sixteen_bits_keep_their_upper_byte() {
+        let grey = image::ImageBuffer::<image::Luma<u16>, _>::from_raw(2, 1, vec![0x12FF, 0xFFFF]);
+        assert_eq!(
+            into_rgb(grey.unwrap().into()),
+            [0x12, 0x12, 0x12, 0xFF, 0xFF, 0xFF]
+        );
+    }
+
+    #[test]
+    fn transparency_is_laid_over_white() {
+        let pixels = vec![9, 8, 7, 0, 9, 8, 7, 255, 0, 100, 255, 128];
+        let image = image::RgbaImage::from_raw(3, 1, pixels).unwrap();
+        // Pillow 13: Image.alpha_composite(white, image).convert("RGB")
+        assert_eq!(
+            into_rgb(image.into()),
+            [255, 255, 255, 9, 8, 7, 127, 177, 255]
+        );
+    }
+}

@@ -1,0 +1,293 @@
+//! A picture to the square of normalised pixels that the vision tower sees.
+//!
+//! In this order: the shortest side is scaled to `size` by Pillow's bicubic filter, the centre is cut out, bytes are
+//! divided by 255, then each channel is shifted by its mean and divided by its standard deviation. The numbers come from
+//! `preprocessor_config.json`; where that file or one of its fields is missing, OpenAI's apply.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::resample::{Window, resize};
+use super::{EncoderError, Picture, config};
+
+/// OpenAI's mean of each channel.
+const MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
+
+/// OpenAI's standard deviation of each channel.
+const STD: [f32; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
+
+/// Pillow's number for the bicubic filter.
+const BICUBIC: u8 = 3;
+
+/// How a picture is made ready for the vision tower.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Preprocessing {
+    resize: Resize,
+    crop: usize,
+    /// The value of each byte in each channel.
+    normalised: Box<[[f32; 256]; 3]>,
+}
+
+/// The size before the crop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Resize {
+    ShortestSide(usize),
+    Exactly { width: usize, height: usize },
+}
+
+/// `preprocessor_config.json`, as far as it matters.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Profile {
+    size: Option<Size>,
+    crop_size: Option<Size>,
+    resample: Option<u8>,
+    image_mean: Option<[f32; 3]>,
+    image_std: Option<[f32; 3]>,
+}
+
+/// Old files give a number, newer ones an object.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(untagged)]
+enum Size {
+    Number(usize),
+    ShortestEdge { shortest_edge: usize },
+    Both { height: usize, width: usize },
+}
+
+impl Preprocessing {
+    /// OpenAI's preprocessing for a vision tower that sees `size x size` pixels.
+    #[must_use]
+    pub fn openai(size: usize) -> Self {
+        Self::new(Resize::ShortestSide(size), size, MEAN, STD)
+    }
+
+    /// Reads `preprocessor_config.json` for a vision tower that sees `image_size x image_size` pixels.
+    ///
+    /// # Errors
+    /// [`EncoderError::Unreadable`], [`EncoderError::Json`]; [`EncoderError::ConfigValue`] if the filter is not bicubic
+    /// or the crop is not what the tower sees.
+    pub(super) fn from_file(path: &Path, image_size: usize) -> Result<Self, EncoderError> {
+        let profile: Profile = config::read_json(path)?;
+        let unusable = |field, got, expected| EncoderError::ConfigValue {
+            path: path.into(),
+            field,
+            got,
+            expected,
+        };
+        if let Some(filter) = profile.resample
+            && filter != BICUBIC
+        {
+            return Err(unusable("resample", filter.to_string(), "3 (bicubic)"));
+        }
+        let crop = match profile.crop_size {
+            None => image_size,
+            Some(Size::Number(side)) => side,
+            Some(Size::ShortestEdge { shortest_edge }) => shortest_edge,
+            Some(Size::Both { height, width }) if height == width => height,
+            Some(Size::Both { height, width }) => {
+                return Err(unusable(
+                    "crop_size",
+                    format!("{height}x{width}"),
+                    "a square",
+                ));
+            }
+        };
+        if crop != image_size {
+            return Err(unusable(
+                "crop_size",
+                crop.to_string(),
+                "the image_size of config.json",
+            ));
+        }
+        let resize = match profile.size {
+            None => Resize::ShortestSide(crop),
+            Some(Size::Number(side)) => Resize::ShortestSide(side),
+            Some(Size::ShortestEdge { shortest_edge }) => Resize::ShortestSide(shortest_edge),
+            Some(Size::Both { height, width }) => Resize::Exactly { width, height },
+        };
+        if matches!(
+            resize,
+            Resize::ShortestSide(0)
+                | Resize::Exactly { width: 0, .. }
+                | Resize::Exactly { height: 0, .. }
+        ) {
+            return Err(unusable("size", "0".into(), "at least 1"));
+        }
+        let std = profile.image_std.unwrap_or(STD);
+        if std.iter().any(|&value| !(value > 0.0)) {
+            return Err(unusable(
+                "image_std",
+                format!("{std:?}"),
+                "positive numbers",
+            ));
+        }
+        let mean = profile.image_mean.unwrap_or(MEAN);
+        Ok(Self::new(resize, crop, mean, std))
+    }
+
+    fn new(resize: Resize, crop: usize, mean: [f32; 3], std: [f32; 3]) -> Self {
+        let mut normalised = Box::new([[0.0; 256]; 3]);
+        for (channel, table) in normalised.iter_mut().enumerate() {
+            for (byte, value) in (0_u8..=255).zip(table) {
+                *value = ((f64::from(byte) / 255.0) as f32 - mean[channel]) / std[channel];
+            }
+        }
+        Preprocessing {
+            resize,
+            crop,
+            normalised,
+        }
+    }
+
+    /// Side of the square that the vision tower sees, in pixels.
+    #[must_use]
+    pub fn image_size(&self) -> usize {
+        self.crop
+    }
+
+    /// Scales and crops: a square of [`image_size`](Self::image_size) pixels, black where the picture does not reach.
+    ///
+    /// A picture that already has that size comes back as it is.
+    #[must_use]
+    pub fn prepare(&self, picture: &Picture) -> Picture {
+        if self.is_prepared(picture) {
+            return picture.clone();
+        }
+        let (width, height) = self.scaled_size(picture.width(), picture.height());
+        let (across, down) = (Span::new(width, self.crop), Span::new(height, self.crop));
+        let window = Window {
+            left: across.from,
+            top: down.from,
+            width: across.length,
+            height: down.length,
+        };
+        let part = resize(picture, width, height, window);
+        if across.length == self.crop && down.length == self.crop {
+            return part;
+        }
+        let mut canvas = vec![0; 3 * self.crop * self.crop];
+        let rows = canvas.chunks_exact_mut(3 * self.crop).skip(down.to);
+        for (row, source) in rows.zip(part.rgb().chunks_exact(3 * part.width())) {
+            row[3 * across.to..][..source.len()].copy_from_slice(source);
+        }
+        Picture::from_trusted(self.crop, self.crop, canvas)
+    }
+
+    /// Whether [`prepare`](Self::prepare) has nothing to do.
+    pub(super) fn is_prepared(&self, picture: &Picture) -> bool {
+        (picture.width(), picture.height()) == (self.crop, self.crop)
+            && self.scaled_size(self.crop, self.crop) == (self.crop, self.crop)
+    }
+
+    /// The normalised pixels of a prepared picture, `(3, image_size, image_size)`, written to `out`.
+    pub(super) fn normalise(&self, prepared: &Picture, out: &mut [f32]) {
+        let area = prepared.width() * prepared.height();
+        for ((plane, table), channel) in out
+            .chunks_exact_mut(area)
+            .zip(self.normalised.iter())
+            .zip(0..)
+        {
+            let bytes = prepared.rgb().iter().skip(channel).step_by(3);
+            for (value, &byte) in plane.iter_mut().zip(bytes) {
+                *value = table[usize::from(byte)];
+            }
+        }
+    }
+
+    /// Size after scaling; the longer side is rounded down, as in torchvision and transformers.
+    fn scaled_size(&self, width: usize, height: usize) -> (usize, usize) {
+        match self.resize {
+            Resize::Exactly { width, height } => (width, height),
+            Resize::ShortestSide(side) if width <= height => (side, side * height / width),
+            Resize::ShortestSide(side) => (side * width / height, side),
+        }
+    }
+}
+
+/// What of one axis goes where: transformers' `center_crop`.
+struct Span {
+    /// First position taken from the scaled picture.
+    from: usize,
+    /// First position on the canvas.
+    to: usize,
+    length: usize,
+}
+
+impl Span {
+    fn new(scaled: usize, crop: usize) -> Self {
+        if scaled >= crop {
+            Span {
+                from: (scaled - crop) / 2,
+                to: 0,
+                length: crop,
+            }
+        } else {
+            Span {
+                from: 0,
+                to: (crop - scaled).div_ceil(2),
+                length: scaled,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn profile(json: &str, image_size: usize) -> Result<Preprocessing, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("preprocessor_config.json");
+        std::fs::write(&path, json).unwrap();
+        Preprocessing::from_file(&path, image_size).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn old_and_new_files_say_the_same() {
+        let openai = Preprocessing::openai(224);
+        for json in [
+            "{}",
+            r#"{"size": 224, "crop_size": 224, "resample": 3}"#,
+            r#"{"size": {"shortest_edge": 224}, "crop_size": {"height": 224, "width": 224}}"#,
+        ] {
+            assert_eq!(profile(json, 224).unwrap(), openai);
+        }
+    }
+
+    #[test]
+    fn rejects_what_the_tower_cannot_see() {
+        let other_size = profile(r#"{"crop_size": 336}"#, 224).unwrap_err();
+        assert!(other_size.ends_with("crop_size is 336, expected the image_size of config.json"));
+        let bilinear = profile(r#"{"resample": 2}"#, 224).unwrap_err();
+        assert!(bilinear.ends_with("resample is 2, expected 3 (bicubic)"));
+        let flat = profile(r#"{"image_std": [1, 0, 1]}"#, 224).unwrap_err();
+        assert!(flat.contains("image_std is [1.0, 0.0, 1.0], expected positive numbers"));
+    }
+
+    #[test]
+    fn the_longer_side_is_rounded_down() {
+        let openai = Preprocessing::openai(224);
+        assert_eq!(openai.scaled_size(640, 427), (335, 224));
+        assert_eq!(openai.scaled_size(427, 640), (224, 335));
+        assert_eq!(openai.scaled_size(1, 1000), (224, 224_000));
+    }
+
+    #[test]
+    fn a_small_picture_is_centred_on_black() {
+        let json = r#"{"size": {"height": 2, "width": 1}, "crop_size": 4}"#;
+        let small = Picture::from_rgb(1, 2, vec![9; 6]).unwrap();
+        let prepared = profile(json, 4).unwrap().prepare(&small);
+        let lit: Vec<usize> = (0..16).filter(|i| prepared.rgb()[3 * i] == 9).collect();
+        assert_eq!(lit, [6, 10]);
+    }
+
+    #[test]
+    fn preparing_twice_changes_nothing() {
+        let openai = Preprocessing::openai(8);
+        let picture = Picture::from_rgb(11, 9, (0..=255).cycle().take(297).collect()).unwrap();
+        let once = openai.prepare(&picture);
+        assert_eq!(openai.prepare(&once), once);
+    }
+}

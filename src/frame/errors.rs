@@ -1,0 +1,111 @@
+//! What can go wrong between a file, a frame and a matrix; every error says where.
+
+use std::path::PathBuf;
+
+use polars::prelude::{DataType, PolarsError};
+
+use crate::encoder::EncoderError;
+use crate::mixture::MixtureError;
+
+/// Why a file cannot be read or a column not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum FrameError {
+    /// A file or folder cannot be opened, read or written.
+    #[error("{}: {source}; check the name and the permissions", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A file holds no line of text.
+    #[error("{}: the file holds no text; put one text on each line", path.display())]
+    NoTexts {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A folder holds no picture.
+    #[error("{}: no picture in this folder or below it; pictures end in {extensions}", path.display())]
+    NoImages {
+        /// The folder.
+        path: PathBuf,
+        /// The extensions looked for.
+        extensions: String,
+    },
+    /// The name of a file tells no known format.
+    #[error("{}: unknown kind of file; {expected} can be read", path.display())]
+    UnknownFormat {
+        /// The file.
+        path: PathBuf,
+        /// What can be read.
+        expected: &'static str,
+    },
+    /// A table cannot be read or written.
+    #[error("{}: {source}", path.display())]
+    Table {
+        /// The file.
+        path: PathBuf,
+        /// What Polars says.
+        source: PolarsError,
+    },
+    /// A `.npy` file is not a matrix of floating-point numbers.
+    #[error("{}: {found} instead of a matrix (n_samples, dimension) of f32 or f64; save it with numpy.save", path.display())]
+    NotAMatrix {
+        /// The file.
+        path: PathBuf,
+        /// Type and shape found.
+        found: String,
+    },
+    /// No column of a table holds vectors.
+    #[error("{}: no column holds vectors; store embeddings as a list or array of floats", path.display())]
+    NoVectors {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A column is missing or an operation of Polars fails.
+    #[error(transparent)]
+    Polars(#[from] PolarsError),
+    /// A column has a type that cannot serve.
+    #[error("column `{column}` is {got}; {expected} is needed")]
+    ColumnType {
+        /// Name of the column.
+        column: String,
+        /// Its type.
+        got: DataType,
+        /// The types that serve.
+        expected: &'static str,
+    },
+    /// A row without an embedding.
+    #[error(
+        "column `{column}`, row {row}: null; leave such rows out with drop_nulls(Some(&[\"{column}\"]))"
+    )]
+    NullEmbedding {
+        /// Name of the column.
+        column: String,
+        /// Zero-based row.
+        row: usize,
+    },
+    /// A row of another length than the first.
+    #[error("column `{column}`, row {row}: a vector of {got} numbers among vectors of {expected}")]
+    Ragged {
+        /// Name of the column.
+        column: String,
+        /// Zero-based row.
+        row: usize,
+        /// Its length.
+        got: usize,
+        /// Length of the first row.
+        expected: usize,
+    },
+    /// The embeddings do not fit a mixture.
+    #[error("column `{column}`: {source}")]
+    Mixture {
+        /// Name of the column.
+        column: String,
+        /// What does not fit.
+        source: MixtureError,
+    },
+    /// The encoder failed, not on one item but as a whole.
+    #[error(transparent)]
+    Encoder(#[from] EncoderError),
+}

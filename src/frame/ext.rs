@@ -1,0 +1,237 @@
+//! The verbs that data frames get.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use polars::prelude::*;
+
+use super::column::{Images, texts};
+use super::{EMBEDDING, Embeddings, FrameError};
+use crate::encoder::{self, BatchOptions, Embedded, Encoder};
+use crate::mixture::VonMisesFisherMixture;
+use crate::progress::{Progress, Silent};
+
+/// How a column is embedded.
+#[derive(Clone)]
+pub struct EmbedOptions {
+    output: String,
+    batches: BatchOptions,
+    root: Option<PathBuf>,
+    progress: Arc<dyn Progress>,
+}
+
+impl Default for EmbedOptions {
+    fn default() -> Self {
+        Self {
+            output: EMBEDDING.to_owned(),
+            batches: BatchOptions::default(),
+            root: None,
+            progress: Arc::new(Silent),
+        }
+    }
+}
+
+impl EmbedOptions {
+    /// Name of the new column (`embedding`).
+    pub fn output(mut self, output: impl Into<String>) -> Self {
+        self.output = output.into();
+        self
+    }
+
+    /// Items that go through the encoder at once (32).
+    pub fn batch_size(mut self, batch_size: NonZeroUsize) -> Self {
+        self.batches.batch_size = batch_size;
+        self
+    }
+
+    /// The folder that relative image paths start from (the working directory).
+    pub fn root(mut self, root: impl Into<PathBuf>) -> Self {
+        self.root = Some(root.into());
+        self
+    }
+
+    /// Who is told of every batch (nobody).
+    pub fn progress(mut self, progress: Arc<dyn Progress>) -> Self {
+        self.progress = progress;
+        self
+    }
+}
+
+/// What vmfmix adds to a [`DataFrame`]. Every verb returns a new frame with the same rows in the same order.
+pub trait FrameExt {
+    /// Adds the unit vectors of a column of texts as column `embedding`, of type `Array(Float32, D)`. A null text
+    /// has a null embedding, and its reason in column `embedding_error`.
+    ///
+    /// # Errors
+    /// There is no such column of strings, or the encoder fails.
+    fn embed_text(&self, column: &str, encoder: &dyn Encoder) -> Result<DataFrame, FrameError> {
+        self.embed_text_with(column, encoder, &EmbedOptions::default())
+    }
+
+    /// [`embed_text`](Self::embed_text) with options.
+    ///
+    /// # Errors
+    /// As there.
+    fn embed_text_with(
+        &self,
+        column: &str,
+        encoder: &dyn Encoder,
+        options: &EmbedOptions,
+    ) -> Result<DataFrame, FrameError>;
+
+    /// Adds the unit vectors of a column of image paths (strings) or encoded images (binary) as column `embedding`,
+    /// and column `embedding_error` with the reason where an image cannot be read and its embedding is null.
+    ///
+    /// # Errors
+    /// There is no such column, or the encoder fails. An unreadable image is not an error.
+    fn embed_images(&self, column: &str, encoder: &dyn Encoder) -> Result<DataFrame, FrameError> {
+        self.embed_images_with(column, encoder, &EmbedOptions::default())
+    }
+
+    /// [`embed_images`](Self::embed_images) with options.
+    ///
+    /// # Errors
+    /// As there.
+    fn embed_images_with(
+        &self,
+        column: &str,
+        encoder: &dyn Encoder,
+        options: &EmbedOptions,
+    ) -> Result<DataFrame, FrameError>;
+
+    /// The vectors of a column of lists or arrays of floats; see [`Embeddings::of`].
+    ///
+    /// # Errors
+    /// There is no such column, it holds no vectors, vectors of several lengths, or a null.
+    fn embeddings(&self, column: &str) -> Result<Embeddings, FrameError>;
+
+    /// The strings of a column, an empty one for null.
+    ///
+    /// # Errors
+    /// There is no such column of strings.
+    fn strings(&self, column: &str) -> Result<Vec<String>, FrameError>;
+
+    /// Adds what a mixture says of a column of embeddings: `component`, its `probability`, and the
+    /// `log_likelihood` of the row under the mixture, in nats against the surface measure. Null where the
+    /// embedding is null.
+    ///
+    /// # Errors
+    /// The column holds no vectors, or they do not fit the model.
+    fn predict_with(
+        &self,
+        column: &str,
+        model: &VonMisesFisherMixture,
+    ) -> Result<DataFrame, FrameError>;
+}
+
+impl FrameExt for DataFrame {
+    fn embed_text_with(
+        &self,
+        column: &str,
+        encoder: &dyn Encoder,
+        options: &EmbedOptions,
+    ) -> Result<DataFrame, FrameError> {
+        let texts = texts(self, column)?;
+        let embedded = encoder::embed_texts(encoder, &texts, &options.batches, &*options.progress)?;
+        with_embeddings(self, embedded, options)
+    }
+
+    fn embed_images_with(
+        &self,
+        column: &str,
+        encoder: &dyn Encoder,
+        options: &EmbedOptions,
+    ) -> Result<DataFrame, FrameError> {
+        let images = Images::of(self, column, options.root.as_deref())?;
+        let embedded = encoder::embed_images(
+            encoder,
+            &images.sources(),
+            &options.batches,
+            &*options.progress,
+        )?;
+        with_embeddings(self, embedded, options)
+    }
+
+    fn embeddings(&self, column: &str) -> Result<Embeddings, FrameError> {
+        Embeddings::of(self, column)
+    }
+
+    fn strings(&self, column: &str) -> Result<Vec<String>, FrameError> {
+        Ok(texts(self, column)?
+            .into_iter()
+            .map(|text| text.unwrap_or_default().to_owned())
+            .collect())
+    }
+
+    fn predict_with(
+        &self,
+        column: &str,
+        model: &VonMisesFisherMixture,
+    ) -> Result<DataFrame, FrameError> {
+        let present = self.column(column)?.is_not_null();
+        let embeddings = self.filter(&present)?.embeddings(column)?;
+        let in_column = |source| FrameError::Mixture {
+            column: column.to_owned(),
+            source,
+        };
+        let probabilities = model.predict_proba(embeddings.view()).map_err(in_column)?;
+        let log_likelihoods = model.score_samples(embeddings.view()).map_err(in_column)?;
+        // One entry a row of the frame: the next prediction where there is an embedding, else null.
+        let mut next = 0..;
+        let rows: Vec<Option<usize>> = present
+            .iter()
+            .map(|present| present.unwrap_or(false).then(|| next.next()).flatten())
+            .collect();
+        let best: Vec<(u32, f64)> = probabilities
+            .rows()
+            .into_iter()
+            .map(|row| likeliest(row.iter()))
+            .collect();
+        let mut frame = self.clone();
+        let components: UInt32Chunked = rows.iter().map(|row| row.map(|row| best[row].0)).collect();
+        let certainties: Float64Chunked =
+            rows.iter().map(|row| row.map(|row| best[row].1)).collect();
+        let densities: Float64Chunked = rows
+            .iter()
+            .map(|row| row.map(|row| log_likelihoods[row]))
+            .collect();
+        frame.with_column(components.with_name("component".into()).into_column())?;
+        frame.with_column(certainties.with_name("probability".into()).into_column())?;
+        frame.with_column(densities.with_name("log_likelihood".into()).into_column())?;
+        Ok(frame)
+    }
+}
+
+fn likeliest<'a>(probabilities: impl Iterator<Item = &'a f64>) -> (u32, f64) {
+    probabilities.zip(0..).fold(
+        (0, 0.0),
+        |best, (&p, component)| if p > best.1 { (component, p) } else { best },
+    )
+}
+
+/// The frame with a column of embeddings and a column of reasons where there is none.
+fn with_embeddings(
+    frame: &DataFrame,
+    embedded: Embedded,
+    options: &EmbedOptions,
+) -> Result<DataFrame, FrameError> {
+    let mut reasons: Vec<Option<String>> = vec![None; frame.height()];
+    for failure in embedded.failures {
+        reasons[failure.row] = Some(failure.reason.to_string());
+    }
+    let vectors = Embeddings::into_column(&options.output, embedded.embeddings)?;
+    // Gathering by a null index makes a null row.
+    let rows: IdxCa = reasons
+        .iter()
+        .zip(0..)
+        .map(|(reason, row)| reason.is_none().then_some(row))
+        .collect();
+    let mut frame = frame.clone();
+    frame.with_column(vectors.take(&rows)?)?;
+    frame.with_column(Column::new(
+        format!("{}_error", options.output).into(),
+        reasons,
+    ))?;
+    Ok(frame)
+}

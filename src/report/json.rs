@@ -1,0 +1,38 @@
+//! The JSON files: names as in scikit-learn and linfa, numbers as in the summary.
+
+use serde::Serialize;
+
+use super::{Report, ReportError};
+
+impl Report {
+    /// The saved model: `n_components, dimension, weights, mean_directions, concentrations`.
+    ///
+    /// # Errors
+    /// The model cannot be turned into JSON.
+    pub fn model_parameters_json(&self) -> Result<String, ReportError> {
+        pretty(self.model())
+    }
+
+    /// How the fit went: `converged, n_iterations, log_likelihoods, warnings`.
+    ///
+    /// # Errors
+    /// The data cannot be turned into JSON.
+    pub fn convergence_info_json(&self) -> Result<String, ReportError> {
+        pretty(&self.summary().convergence)
+    }
+
+    /// How good the model is: `train_log_likelihood, test_log_likelihood` (nats per item, surface
+    /// measure), `n_parameters, bic, aic, silhouette, n_train, n_test`, and `nmi, ari` with labels.
+    ///
+    /// # Errors
+    /// The data cannot be turned into JSON.
+    pub fn evaluation_metrics_json(&self) -> Result<String, ReportError> {
+        pretty(&self.summary().evaluation)
+    }
+}
+
+fn pretty(value: &impl Serialize) -> Result<String, ReportError> {
+    let mut json = serde_json::to_string_pretty(value)?;
+    json.push('\n');
+    Ok(json)
+}

@@ -1,0 +1,119 @@
+//! Principal axes of a set of embeddings, for maps of two or three dimensions.
+
+use linfa::DatasetBase;
+use linfa::traits::Fit;
+use linfa_reduction::Pca;
+use ndarray::{Array1, Array2, ArrayView2, Axis};
+
+/// Axes of a map.
+const MOST_AXES: usize = 3;
+/// Variance below which points count as one point.
+const NO_VARIANCE: f64 = 1e-18;
+
+/// An affine map onto the first principal axes.
+pub(crate) struct Projection {
+    mean: Array1<f64>,
+    /// Unit rows, shape `(n_axes, dimension)`, `n_axes <= 3`.
+    axes: Array2<f64>,
+}
+
+impl Projection {
+    /// Fits the axes to points, shape `(n_samples, dimension)`.
+    ///
+    /// There are fewer than three axes where the points span fewer directions. The sign of an axis is
+    /// chosen so that its largest entry is positive.
+    pub fn fit(points: ArrayView2<'_, f64>) -> Self {
+        let mean = points
+            .mean_axis(Axis(0))
+            .unwrap_or_else(|| Array1::zeros(points.ncols()));
+        let total = (&points - &mean).mapv(|x| x * x).sum();
+        let n_axes = MOST_AXES
+            .min(points.ncols())
+            .min(points.nrows().saturating_sub(1));
+        let none = |mean| Self {
+            mean,
+            axes: Array2::zeros((0, points.ncols())),
+        };
+        if n_axes == 0 || total <= NO_VARIANCE * points.nrows() as f64 {
+            return none(mean);
+        }
+        let Ok(pca) = Pca::params(n_axes).fit(&DatasetBase::from(points)) else {
+            return none(mean);
+        };
+        let mut axes = pca.components().clone();
+        for mut axis in axes.rows_mut() {
+            let largest = axis
+                .iter()
+                .fold(0.0, |a: f64, &b| if b.abs() > a.abs() { b } else { a });
+            axis *= largest.signum();
+        }
+        Self { mean, axes }
+    }
+
+    /// Share of the variance of points that lies along each axis.
+    pub fn explained_variance_ratio(&self, points: ArrayView2<'_, f64>) -> Vec<f64> {
+        let total = (&points - &self.mean).mapv(|x| x * x).sum();
+        let along = self.apply(points).mapv(|x| x * x).sum_axis(Axis(0));
+        (0..self.axes.nrows())
+            .map(|axis| along[axis] / total)
+            .collect()
+    }
+
+    /// Coordinates of points, shape `(n_samples, 3)`; missing axes read 0.
+    pub fn apply(&self, points: ArrayView2<'_, f64>) -> Array2<f64> {
+        let mut out = Array2::zeros((points.nrows(), MOST_AXES));
+        let known = (&points - &self.mean).dot(&self.axes.t());
+        out.slice_mut(ndarray::s![.., ..self.axes.nrows()])
+            .assign(&known);
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+    use rand::{Rng, SeedableRng};
+    use rand_xoshiro::Xoshiro256Plus;
+
+    use super::*;
+
+    #[test]
+    fn finds_the_axes_of_greatest_variance_in_order() {
+        let mut rng = Xoshiro256Plus::seed_from_u64(1);
+        let spread = [0.01, 3.0, 0.01, 1.0, 0.01, 0.01, 0.3, 0.01];
+        let points = Array2::from_shape_fn((500, 8), |(_, j)| spread[j] * rng.gen_range(-1.0..1.0));
+        let projection = Projection::fit(points.view());
+        let found = projection.axes.mapv(f64::abs);
+        for (axis, column) in [(0, 1), (1, 3), (2, 6)] {
+            assert!(found[[axis, column]] > 0.99, "{found}");
+        }
+        let ratio = projection.explained_variance_ratio(points.view());
+        assert!(ratio[0] > ratio[1] && ratio[1] > ratio[2]);
+        assert!(ratio.iter().sum::<f64>() < 1.0);
+    }
+
+    #[test]
+    fn any_number_of_points_in_any_dimension_has_finite_coordinates() {
+        let mut rng = Xoshiro256Plus::seed_from_u64(2);
+        for n in [1, 2, 3, 4, 5, 8, 20] {
+            for d in [2, 3, 4, 7, 64] {
+                let points = Array2::from_shape_fn((n, d), |_| rng.gen_range(-1.0..1.0));
+                let projection = Projection::fit(points.view());
+                let mapped = projection.apply(points.view());
+                assert_eq!(mapped.dim(), (n, 3));
+                assert!(mapped.iter().all(|x: &f64| x.is_finite()), "n {n} d {d}");
+                let ratio = projection.explained_variance_ratio(points.view());
+                let sum: f64 = ratio.iter().sum();
+                assert!(sum <= 1.0 + 1e-6, "n {n} d {d}: {sum}");
+                assert!(n < 2 || sum > 0.0, "n {n} d {d}: {sum}");
+            }
+        }
+    }
+
+    #[test]
+    fn equal_points_lie_at_the_origin() {
+        let points = array![[0.6, 0.8], [0.6, 0.8], [0.6, 0.8]];
+        let mapped = Projection::fit(points.view()).apply(points.view());
+        assert!(mapped.iter().all(|&x| x == 0.0));
+    }
+}

@@ -1,0 +1,367 @@
+//! The command line as a newcomer meets it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn dataset(name: &str) -> String {
+    root()
+        .join("datasets")
+        .join(name)
+        .to_str()
+        .unwrap()
+        .to_owned()
+}
+
+/// Runs in a folder of its own, and never on the network.
+fn vmfmix(folder: &Path, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vmfmix"));
+    command
+        .current_dir(folder)
+        .args(args)
+        .env("HF_HUB_OFFLINE", "1")
+        .env("HF_HOME", folder.join("hf"));
+    command.output().unwrap()
+}
+
+fn json(path: PathBuf) -> Value {
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn succeed(folder: &Path, args: &[&str]) -> String {
+    let output = vmfmix(folder, args);
+    let (out, err) = (
+        String::from_utf8(output.stdout).unwrap(),
+        String::from_utf8(output.stderr).unwrap(),
+    );
+    assert!(output.status.success(), "{args:?}\n{out}\n{err}");
+    out
+}
+
+/// The one line that a failing call says; nothing is left behind.
+fn fail(code: i32, args: &[&str]) -> String {
+    let folder = TempDir::new().unwrap();
+    fail_in(folder.path(), code, args)
+}
+
+fn fail_in(folder: &Path, code: i32, args: &[&str]) -> String {
+    let before = fs::read_dir(folder).unwrap().count();
+    let output = vmfmix(folder, args);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{args:?}\n{error}");
+    assert_eq!(
+        fs::read_dir(folder).unwrap().count(),
+        before,
+        "{args:?} leaves files behind"
+    );
+    let messages: Vec<&str> = error
+        .lines()
+        .filter(|line| line.starts_with("error: "))
+        .collect();
+    assert_eq!(messages.len(), 1, "{args:?}\n{error}");
+    messages[0].to_owned()
+}
+
+const FILES: [&str; 14] = [
+    "report.html",
+    "model_parameters.json",
+    "convergence_info.json",
+    "evaluation_metrics.json",
+    "assignments.parquet",
+    "convergence_plot.png",
+    "convergence_plot.html",
+    "visualizations/component_parameters.html",
+    "visualizations/mean_directions_2d.html",
+    "visualizations/mean_directions_3d.html",
+    "visualizations/similarity_matrix.html",
+    "visualizations/assignments.html",
+    "visualizations/entropies.html",
+    "visualizations/overview.html",
+];
+
+#[test]
+fn without_arguments_fits_synthetic_embeddings_and_writes_every_file() {
+    let folder = TempDir::new().unwrap();
+    let out = succeed(
+        folder.path(),
+        &["--n_samples", "600", "--n_components", "3"],
+    );
+    assert!(out.contains("report: results/report.html"), "{out}");
+    for file in FILES {
+        assert!(
+            folder
+                .path()
+                .join("results")
+                .join(file)
+                .metadata()
+                .unwrap()
+                .len()
+                > 0,
+            "{file}"
+        );
+    }
+    let results = folder.path().join("results");
+    let model = json(results.join("model_parameters.json"));
+    assert_eq!(model["n_components"], 3);
+    assert_eq!(model["dimension"], 512);
+    for key in ["weights", "mean_directions", "concentrations"] {
+        assert_eq!(model[key].as_array().unwrap().len(), 3, "{key}");
+    }
+    let convergence = json(results.join("convergence_info.json"));
+    assert_eq!(
+        convergence["log_likelihoods"].as_array().unwrap().len() as u64,
+        convergence["n_iterations"].as_u64().unwrap()
+    );
+    assert!(convergence["converged"].is_boolean() && convergence["warnings"].is_array());
+    let metrics = json(results.join("evaluation_metrics.json"));
+    for key in [
+        "train_log_likelihood",
+        "test_log_likelihood",
+        "n_parameters",
+        "bic",
+        "aic",
+        "silhouette",
+        "nmi",
+        "ari",
+    ] {
+        assert!(metrics[key].is_number(), "{key}: {metrics}");
+    }
+    assert_eq!(
+        (metrics["n_train"].as_u64(), metrics["n_test"].as_u64()),
+        (Some(480), Some(120))
+    );
+    assert!(metrics["nmi"].as_f64().unwrap() > 0.9);
+}
+
+#[test]
+fn fits_texts_images_and_both_and_predicts_with_the_saved_model() {
+    let (texts, images, clip) = (
+        dataset("shapes/captions.txt"),
+        dataset("shapes/images"),
+        dataset("tiny-clip"),
+    );
+    let labels = dataset("shapes/labels.txt");
+    let cases: [(&[&str], u64); 3] = [
+        (&["--text-file", &texts, "--labels", &labels], 480),
+        (
+            &["fit", "--image-dir", &images, "--n-runs", "1", "--quiet"],
+            480,
+        ),
+        (
+            &[
+                "--text_file",
+                &texts,
+                "--image_dir",
+                &images,
+                "--n-runs",
+                "1",
+            ],
+            960,
+        ),
+    ];
+    for (args, n) in cases {
+        let folder = TempDir::new().unwrap();
+        let more = [
+            "--clip-model",
+            &clip,
+            "--test-split",
+            "0",
+            "--n-components",
+            "12",
+        ];
+        let out = succeed(folder.path(), &[args, &more].concat());
+        assert_eq!(out.is_empty(), args.contains(&"--quiet"));
+        let metrics = json(folder.path().join("results/evaluation_metrics.json"));
+        assert_eq!(metrics["n_train"].as_u64(), Some(n));
+        assert!(metrics["test_log_likelihood"].is_null());
+        assert_eq!(metrics["nmi"].is_number(), args.contains(&"--labels"));
+        let out = succeed(
+            folder.path(),
+            &[
+                "predict",
+                "--model",
+                "results/model_parameters.json",
+                "--clip-model",
+                &clip,
+                "--text-file",
+                &texts,
+            ],
+        );
+        assert_eq!(out, "480 items assigned, 0 skipped: assignments.parquet\n");
+    }
+}
+
+#[test]
+fn bad_input_is_one_line_and_exit_code_1() {
+    let clip = dataset("tiny-clip");
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (empty, three, no_pictures) = (path("empty.txt"), path("three.txt"), path("no-pictures"));
+    fs::write(&empty, "\n\n").unwrap();
+    fs::write(&three, "a red circle\na blue star\na green square\n").unwrap();
+    fs::create_dir(&no_pictures).unwrap();
+    let nan = path("nan.npy");
+    write_npy(&nan, 10, 4, |row, column| {
+        if (row, column) == (7, 1) {
+            f32::NAN
+        } else {
+            (row + column + 1) as f32
+        }
+    });
+    let cases: [(&[&str], &str); 12] = [
+        (&["--text-file", "missing.txt"], "missing.txt: "),
+        (
+            &["--text-file", &empty],
+            "the file holds no text; put one text on each line",
+        ),
+        (&["--image-dir", "missing"], "missing: "),
+        (
+            &["--image-dir", &no_pictures],
+            "no picture in this folder or below it",
+        ),
+        (
+            &["--text-file", &three, "--clip-model", &clip],
+            "5 components cannot be fitted to 2 points",
+        ),
+        (
+            &["--text-file", &three, "--clip-model", "ViT-B-32"],
+            "ViT-B/32",
+        ),
+        (
+            &["--text-file", &three, "--clip-model", &no_pictures],
+            &no_pictures,
+        ),
+        (
+            &["--embeddings", &nan],
+            "row 7 has no direction: its length is NaN; leave it out or repair it",
+        ),
+        (
+            &["--embeddings", &three],
+            "unknown kind of file; .npy and .parquet can be read",
+        ),
+        (
+            &["--output-dir", "/dev/null/results"],
+            "cannot write there; choose another folder with --output-dir",
+        ),
+        (
+            &["predict", "--model", &three, "--embeddings", &nan],
+            "not a saved mixture",
+        ),
+        (
+            &[
+                "--text-file",
+                &three,
+                "--clip-model",
+                &clip,
+                "--labels",
+                &empty,
+            ],
+            "empty.txt: ",
+        ),
+    ];
+    for (args, expected) in cases {
+        let message = fail(1, args);
+        assert!(message.contains(expected), "{args:?}: {message}");
+    }
+}
+
+#[test]
+fn wrong_usage_is_exit_code_2() {
+    for args in [
+        &["--n-components", "0"][..],
+        &["--test-split", "1"],
+        &["--tolerance", "-1"],
+        &["--device", "gpu"],
+        &["--no-such-flag"],
+        &["predict", "--model", "m.json"],
+        &["--embeddings", "x.npy", "--text-file", "x.txt"],
+    ] {
+        fail(2, args);
+    }
+}
+
+#[test]
+fn a_broken_picture_among_good_ones_is_skipped_named_and_counted() {
+    let folder = TempDir::new().unwrap();
+    let pictures = folder.path().join("pictures");
+    fs::create_dir(&pictures).unwrap();
+    for i in 0..12 {
+        let name = format!("{i:04}.png");
+        fs::copy(
+            root().join("datasets/shapes/images").join(&name),
+            pictures.join(&name),
+        )
+        .unwrap();
+    }
+    fs::write(pictures.join("0005a.png"), "not a picture").unwrap();
+    let args = [
+        "--image-dir",
+        "pictures",
+        "--clip-model",
+        &dataset("tiny-clip"),
+        "--n-components",
+        "2",
+    ];
+    let out = succeed(folder.path(), &args);
+    assert!(
+        out.contains("skipped 1 items, the first: pictures/0005a.png: "),
+        "{out}"
+    );
+    let report = fs::read_to_string(folder.path().join("results/report.html")).unwrap();
+    assert!(report.contains("0005a.png"));
+    let assignments =
+        vmfmix::frame::io::table(folder.path().join("results/assignments.parquet")).unwrap();
+    assert_eq!(assignments.height(), 13);
+    let components = assignments.column("component").unwrap();
+    assert_eq!(components.null_count(), 1);
+    assert!(
+        components.is_null().get(6).unwrap(),
+        "the rows keep their order"
+    );
+}
+
+#[test]
+fn models_lists_the_nine_of_openai() {
+    let folder = TempDir::new().unwrap();
+    let out = succeed(folder.path(), &["models"]);
+    for name in [
+        "ViT-B/32",
+        "ViT-B/16",
+        "ViT-L/14",
+        "ViT-L/14@336px",
+        "RN50",
+        "RN101",
+        "RN50x4",
+        "RN50x16",
+        "RN50x64",
+    ] {
+        assert!(
+            out.lines()
+                .any(|line| line.split_whitespace().next() == Some(name)),
+            "{name}\n{out}"
+        );
+    }
+}
+
+fn write_npy(path: &str, rows: usize, columns: usize, value: impl Fn(usize, usize) -> f32) {
+    use npyz::WriterBuilder;
+    let mut writer = npyz::WriteOptions::new()
+        .default_dtype()
+        .shape(&[rows as u64, columns as u64])
+        .writer(fs::File::create(path).unwrap())
+        .begin_nd()
+        .unwrap();
+    for row in 0..rows {
+        for column in 0..columns {
+            writer.push(&value(row, column)).unwrap();
+        }
+    }
+    writer.finish().unwrap();
+}

@@ -1,0 +1,513 @@
+//! The report: what is in its files, and what must never be.
+
+use std::fs;
+use std::io::Cursor;
+use std::path::Path;
+
+use ndarray::{Array2, array};
+use rand::{Rng, SeedableRng};
+use rand_xoshiro::Xoshiro256Plus;
+use serde_json::{Value, json};
+use vmfmix::mixture::VonMisesFisherMixture;
+use vmfmix::report::{Item, Report, ReportError, Summary, figures, html, png};
+
+const HOSTILE: &str = "</script><script>alert('x')</script><img src=x onerror=alert(1)> \"quoted\" & \u{2028} {{ x }}";
+
+/// A model without a fit: components along the first axes, with falling weights.
+fn model(n_components: usize, dimension: usize) -> VonMisesFisherMixture {
+    let total = (n_components * (n_components + 1) / 2) as f64;
+    let weight = |k| (n_components - k) as f64 / total;
+    serde_json::from_value(json!({
+        "n_components": n_components,
+        "dimension": dimension,
+        "weights": (0..n_components).map(weight).collect::<Vec<_>>(),
+        "mean_directions": (0..n_components)
+            .map(|k| (0..dimension).map(|j| f64::from(u8::from(j == k))).collect::<Vec<_>>())
+            .collect::<Vec<_>>(),
+        "concentrations": vec![20.0; n_components],
+        "convergence": {
+            "converged": true,
+            "n_iterations": 3,
+            "log_likelihoods": [-2.0, -1.0, -0.5],
+            "warnings": [],
+        },
+    }))
+    .unwrap()
+}
+
+/// Noisy points around the first axes in turn, of any length.
+fn points(n: usize, n_components: usize, dimension: usize) -> Array2<f32> {
+    let mut rng = Xoshiro256Plus::seed_from_u64(3);
+    Array2::from_shape_fn((n, dimension), |(i, j)| {
+        let signal = if j == i % n_components { 2.0 } else { 0.0 };
+        signal + rng.gen_range(-0.3..0.3)
+    })
+}
+
+fn picture() -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    image::RgbImage::from_pixel(200, 100, image::Rgb([200, 30, 30]))
+        .write_to(&mut bytes, image::ImageFormat::Png)
+        .unwrap();
+    bytes.into_inner()
+}
+
+fn items(n: usize, n_components: usize) -> Vec<Item> {
+    let item = |i: usize| match i % 2 {
+        0 => Item::text(format!("{HOSTILE} {i}")),
+        _ => Item::image_bytes(format!("{i}.png"), picture()),
+    };
+    (0..n)
+        .map(|i| item(i).labelled(format!("label {}", i % n_components)))
+        .collect()
+}
+
+/// A report with everything in it: 4 components in 6 dimensions, 80 items, every fifth held out.
+fn full_report() -> Report {
+    let (model, points) = (model(4, 6), points(80, 4, 6));
+    let captions = array![
+        [0.0, 3.0, 0.0, 0.0, 0.0, 0.0_f32],
+        [1.0, 0.0, 0.0, 0.0, 0.0, 0.1]
+    ];
+    let (test, train) = (0..80).partition(|i| i % 5 == 0);
+    Report::builder(&model, points.view())
+        .title(HOSTILE)
+        .items(items(80, 4))
+        .split(train, test)
+        .captions(
+            vec![HOSTILE.to_owned(), "first".to_owned()],
+            captions.view(),
+        )
+        .setting("seed", 42)
+        .setting(HOSTILE, HOSTILE)
+        .skipped(vec![("broken.jpg".to_owned(), HOSTILE.to_owned())])
+        .build()
+        .unwrap()
+}
+
+fn read(path: &Path) -> Value {
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn keys(value: &Value) -> Vec<&str> {
+    let mut keys: Vec<_> = value
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
+    keys.sort_unstable();
+    keys
+}
+
+/// The page without plotly.js, which is not ours to judge.
+fn own_page(report: &Report) -> String {
+    let page = report.to_html().unwrap();
+    let plotly = html::plotly_js().unwrap();
+    assert_eq!(
+        page.matches(plotly).count(),
+        1,
+        "plotly.js is embedded once"
+    );
+    page.replace(plotly, "")
+}
+
+#[test]
+fn writes_every_file_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("new/results");
+    let report = full_report();
+    report.write(&out).unwrap();
+    report.write(&out).unwrap();
+    let list = |folder: &Path| {
+        let entries = fs::read_dir(folder).unwrap();
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    };
+    assert_eq!(
+        list(&out),
+        [
+            "convergence_info.json",
+            "convergence_plot.html",
+            "convergence_plot.png",
+            "evaluation_metrics.json",
+            "model_parameters.json",
+            "report.html",
+            "visualizations",
+        ]
+    );
+    assert_eq!(
+        list(&out.join("visualizations")),
+        [
+            "assignments.html",
+            "component_parameters.html",
+            "entropies.html",
+            "labels.html",
+            "mean_directions_2d.html",
+            "mean_directions_3d.html",
+            "overview.html",
+            "plotly.min.js",
+            "similarity_matrix.html",
+        ]
+    );
+    assert!(
+        fs::read_to_string(out.join("report.html"))
+            .unwrap()
+            .trim_end()
+            .ends_with("</html>")
+    );
+}
+
+#[test]
+fn json_files_have_their_keys() {
+    let folder = tempfile::tempdir().unwrap();
+    let report = full_report();
+    report.write(folder.path()).unwrap();
+
+    let parameters = read(&folder.path().join("model_parameters.json"));
+    for key in [
+        "n_components",
+        "dimension",
+        "weights",
+        "mean_directions",
+        "concentrations",
+    ] {
+        assert!(parameters.get(key).is_some(), "{key}");
+    }
+    let back: VonMisesFisherMixture = serde_json::from_value(parameters).unwrap();
+    assert_eq!(&back, report.model());
+
+    let convergence = read(&folder.path().join("convergence_info.json"));
+    assert_eq!(
+        keys(&convergence),
+        ["converged", "log_likelihoods", "n_iterations", "warnings"]
+    );
+    let metrics = read(&folder.path().join("evaluation_metrics.json"));
+    for key in [
+        "train_log_likelihood",
+        "test_log_likelihood",
+        "bic",
+        "aic",
+        "silhouette",
+        "nmi",
+        "ari",
+    ] {
+        assert!(metrics[key].is_number(), "{key}");
+    }
+    assert_eq!(
+        (&metrics["n_train"], &metrics["n_test"]),
+        (&json!(64), &json!(16))
+    );
+}
+
+#[test]
+fn without_labels_or_held_out_items_the_metrics_say_so() {
+    let (model, points) = (model(3, 5), points(30, 3, 5));
+    let report = Report::builder(&model, points.view()).build().unwrap();
+    let metrics: Value = serde_json::from_str(&report.evaluation_metrics_json().unwrap()).unwrap();
+    assert!(metrics["test_log_likelihood"].is_null());
+    assert!(metrics.get("nmi").is_none() && metrics.get("ari").is_none());
+    assert!(report.summary().labels.is_none());
+    assert_eq!(report.summary().map.names[7], "item 7");
+}
+
+#[test]
+fn metrics_are_those_of_the_model() {
+    let (model, points) = (model(3, 5), points(60, 3, 5));
+    let report = Report::builder(&model, points.view()).build().unwrap();
+    let evaluation = &report.summary().evaluation;
+    let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-9 * b.abs().max(1.0), "{a} {b}");
+    close(
+        evaluation.train_log_likelihood,
+        model.score(points.view()).unwrap(),
+    );
+    close(evaluation.bic, model.bic(points.view()).unwrap());
+    close(evaluation.aic, model.aic(points.view()).unwrap());
+    let responsibilities = model.predict_proba(points.view()).unwrap();
+    for component in &report.summary().components {
+        close(
+            component.expected_size,
+            responsibilities.column(component.index).sum(),
+        );
+        assert_eq!(component.size, 20);
+    }
+}
+
+#[test]
+fn a_summary_survives_being_saved() {
+    let report = full_report();
+    let json = serde_json::to_string(report.summary()).unwrap();
+    let back: Summary = serde_json::from_str(&json).unwrap();
+    assert_eq!(&back, report.summary());
+}
+
+#[test]
+fn components_are_described_by_captions_exemplars_and_labels() {
+    let report = full_report();
+    let components = &report.summary().components;
+    assert_eq!(components[0].captions[0].text, "first");
+    assert_eq!(components[1].captions[0].text, HOSTILE);
+    for component in components {
+        let k = component.index;
+        assert_eq!(component.labels[0].label, format!("label {k}"));
+        assert_eq!(component.labels[0].share, 1.0);
+        assert!(
+            component
+                .exemplars
+                .iter()
+                .all(|exemplar| exemplar.row % 4 == k)
+        );
+        assert!(
+            component
+                .exemplars
+                .is_sorted_by(|a, b| a.cosine >= b.cosine)
+        );
+        assert_eq!(component.exemplars.len(), 8);
+        let pictured = component
+            .exemplars
+            .iter()
+            .all(|exemplar| exemplar.thumbnail.is_some());
+        assert_eq!(pictured, k % 2 == 1);
+    }
+    let evaluation = &report.summary().evaluation;
+    assert_eq!((evaluation.nmi, evaluation.ari), (Some(1.0), Some(1.0)));
+}
+
+#[test]
+fn hostile_text_stays_text() {
+    let page = own_page(&full_report());
+    assert!(!page.contains("<script>alert"));
+    assert!(!page.contains("<img src=x"));
+    assert!(!page.contains('\u{2028}') || !json_of(&page).contains('\u{2028}'));
+    assert!(page.contains("&#60;/script&#62;"));
+    let figures: Value = serde_json::from_str(json_of(&page)).unwrap();
+    let names = figures["map"]["data"].as_array().unwrap();
+    assert!(
+        names
+            .iter()
+            .all(|trace| !trace["name"].as_str().unwrap().contains('<'))
+    );
+}
+
+/// The JSON of the figures inside a page.
+fn json_of(page: &str) -> &str {
+    let (_, rest) = page.split_once("id=\"figure-data\">").unwrap();
+    rest.split_once("</script>").unwrap().0
+}
+
+#[test]
+fn pages_load_nothing_from_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let report = full_report();
+    report.write(folder.path()).unwrap();
+    let page = own_page(&report);
+    assert!(!page.contains("http://") && !page.contains("https://"));
+    assert!(page.contains("default-src &#39;none&#39;"));
+    assert!(!page.contains("unsafe-eval") && !page.contains("<link"));
+    assert_eq!(page.matches("<script").count(), 3);
+    let images: Vec<&str> = page.split("<img ").skip(1).collect();
+    assert!(!images.is_empty());
+    assert!(
+        images
+            .iter()
+            .all(|image| image.starts_with("src=\"data:image/"))
+    );
+
+    let files = fs::read_dir(folder.path().join("visualizations")).unwrap();
+    let pages = files
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "html"));
+    for path in pages {
+        let page = fs::read_to_string(&path).unwrap();
+        assert!(page.contains("<script src=\"plotly.min.js\">"), "{path:?}");
+        assert!(!page.contains("://"), "{path:?}");
+        assert!(page.len() < 1_000_000, "{path:?}");
+    }
+    let page = fs::read_to_string(folder.path().join("convergence_plot.html")).unwrap();
+    assert!(page.contains("<script src=\"visualizations/plotly.min.js\">"));
+}
+
+#[test]
+fn figures_show_the_numbers_of_the_summary() {
+    let report = full_report();
+    let summary = report.summary();
+    let data = |figure: figures::Figure| -> Vec<Value> {
+        let plot: Value = serde_json::from_str(&figure.plot.to_json()).unwrap();
+        plot["data"].as_array().unwrap().clone()
+    };
+    let parameters = data(figures::component_parameters(summary));
+    let of = |value: fn(&vmfmix::report::Component) -> f64| {
+        json!(summary.components.iter().map(value).collect::<Vec<_>>())
+    };
+    assert_eq!(parameters[0]["y"], of(|c| c.weight));
+    assert_eq!(parameters[1]["y"], of(|c| c.concentration));
+    assert_eq!(parameters[2]["y"], of(|c| c.mean_resultant_length));
+    assert_eq!(
+        data(figures::assignments(summary))[0]["y"],
+        of(|c| c.size as f64)
+    );
+    assert_eq!(
+        data(figures::similarity_matrix(summary))[0]["z"],
+        json!(summary.similarity)
+    );
+    assert_eq!(
+        data(figures::convergence(summary))[0]["y"],
+        json!(summary.convergence.log_likelihoods)
+    );
+    assert_eq!(
+        data(figures::entropies(summary))[0]["y"],
+        json!(summary.entropies.counts)
+    );
+    let table = summary.labels.as_ref().unwrap();
+    assert_eq!(
+        data(figures::labels(summary, table))[0]["z"],
+        json!(table.shares)
+    );
+    let map = data(figures::map(summary));
+    let drawn: usize = map
+        .iter()
+        .map(|trace| trace["x"].as_array().unwrap().len())
+        .sum();
+    assert_eq!(drawn, summary.n_items + summary.n_components());
+    for (component, trace) in summary
+        .components
+        .iter()
+        .zip(data(figures::mean_directions_2d(summary)))
+    {
+        assert_eq!(trace["x"], json!([component.direction[0]]));
+        assert_eq!(trace["y"], json!([component.direction[1]]));
+    }
+}
+
+#[test]
+fn a_large_map_is_a_seeded_sample_and_says_so() {
+    let (model, points) = (model(3, 5), points(900, 3, 5));
+    let sampled = || {
+        let builder = Report::builder(&model, points.view());
+        builder.max_points(100).seed(7).build().unwrap()
+    };
+    let report = sampled();
+    assert_eq!(report.summary().n_shown(), 100);
+    assert!(report.summary().map.rows.is_sorted());
+    assert_eq!(report.summary(), sampled().summary());
+    let page = own_page(&report);
+    assert!(page.contains("A random sample of 100 of 900 items is drawn."));
+}
+
+#[test]
+fn many_points_are_drawn_with_webgl_and_only_then_may_scripts_compile() {
+    let (model, points) = (model(2, 3), points(3_001, 2, 3));
+    let report = Report::builder(&model, points.view()).build().unwrap();
+    let page = own_page(&report);
+    assert!(page.contains("scattergl") && page.contains("unsafe-eval"));
+}
+
+#[test]
+fn the_convergence_plot_is_a_picture_with_a_curve() {
+    let report = full_report();
+    let bytes = png::convergence_plot(report.summary()).unwrap();
+    let picture = image::load_from_memory_with_format(&bytes, image::ImageFormat::Png)
+        .unwrap()
+        .to_rgb8();
+    assert_eq!(picture.dimensions(), (1280, 800));
+    let is_curve = |pixel: &&image::Rgb<u8>| pixel.0 == [0, 114, 178];
+    assert!(picture.pixels().filter(is_curve).count() > 1_000);
+    let title = image::imageops::crop_imm(&picture, 30, 20, 500, 50).to_image();
+    assert!(
+        title.pixels().any(|pixel| pixel.0[0] < 80),
+        "the title is drawn"
+    );
+}
+
+#[test]
+fn a_plot_without_iterations_or_with_one_is_drawn_too() {
+    let mut summary = full_report().summary().clone();
+    for values in [
+        vec![],
+        vec![-3.0],
+        vec![-3.0; 4],
+        vec![f64::NEG_INFINITY, 1.0],
+    ] {
+        summary.convergence.log_likelihoods = values;
+        png::convergence_plot(&summary).unwrap();
+    }
+}
+
+#[test]
+fn sparse_cases_make_a_report() {
+    for (n, k, d) in [
+        (1, 1, 2),
+        (1, 1, 8),
+        (2, 2, 2),
+        (3, 2, 64),
+        (40, 1, 3),
+        (5, 4, 6),
+        (90, 30, 32),
+    ] {
+        let (model, points) = (model(k, d), points(n, k, d));
+        let report = Report::builder(&model, points.view()).build().unwrap();
+        let page = own_page(&report);
+        assert!(!page.contains("NaN"), "n {n} k {k} d {d}");
+        assert_eq!(page.contains("data-figure=\"similarity_matrix\""), k > 1);
+        let total: usize = report.summary().components.iter().map(|c| c.size).sum();
+        assert_eq!(total, n);
+    }
+}
+
+#[test]
+fn an_unconverged_fit_with_warnings_says_so() {
+    let report = full_report();
+    let mut summary = report.summary().clone();
+    summary.convergence.converged = false;
+    summary.convergence.warnings = vec!["component 2 was <empty>".to_owned()];
+    let page = own_page(&Report::from_summary(report.model().clone(), summary));
+    assert!(page.contains("still improving when it stopped after 3 iterations"));
+    assert!(page.contains("component 2 was &#60;empty&#62;"));
+}
+
+#[test]
+fn refuses_what_does_not_fit_together() {
+    let (model, points) = (model(3, 5), points(30, 3, 5));
+    let message = |result: Result<Report, ReportError>| result.unwrap_err().to_string();
+    let builder = || Report::builder(&model, points.view());
+    assert_eq!(
+        message(builder().items(items(2, 3)).build()),
+        "2 items do not match 30 embedding rows; pass one item per row, in order"
+    );
+    assert_eq!(
+        message(builder().split(vec![0, 30], vec![]).build()),
+        "the split names row 30 but there are 30 rows; indices start at 0"
+    );
+    assert_eq!(
+        message(builder().split(vec![], vec![1]).build()),
+        "the split has no training row; pass the rows the model was fitted to"
+    );
+    assert_eq!(
+        message(builder().captions(vec![], points.view()).build()),
+        "0 captions do not match caption embeddings of shape (30, 5); \
+         pass one row of 5 columns per caption"
+    );
+    let other = Array2::<f32>::ones((3, 4));
+    assert_eq!(
+        message(Report::builder(&model, other.view()).build()),
+        "the embeddings have 4 columns but the model has dimension 5; \
+         use the encoder the model was fitted with"
+    );
+    let none = Array2::<f32>::ones((0, 5));
+    assert_eq!(
+        message(Report::builder(&model, none.view()).build()),
+        "there are no embeddings; pass at least one row"
+    );
+}
+
+#[test]
+fn a_bad_row_is_named_by_its_place_in_the_whole() {
+    let model = model(3, 5);
+    let mut points = points(9_000, 3, 5);
+    points.row_mut(8_500).fill(0.0);
+    let error = Report::builder(&model, points.view()).build().unwrap_err();
+    assert!(error.to_string().contains("8500"), "{error}");
+}
