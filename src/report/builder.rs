@@ -141,8 +141,8 @@ impl<'a> ReportBuilder<'a> {
     }
 
     /// The items behind the embeddings, one per row and in the same order.
-    pub fn items(mut self, items: Vec<Item>) -> Self {
-        self.items = items;
+    pub fn items(mut self, items: impl IntoIterator<Item = Item>) -> Self {
+        self.items = items.into_iter().collect();
         self
     }
 
