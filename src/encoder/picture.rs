@@ -247,7 +247,7 @@ fn jpeg_is_complete(bytes: &[u8]) -> bool {
     loop {
         // Fill bytes, and the entropy-coded data behind a scan's header, in which 0xFF is followed by 0 or a restart marker.
         while at + 1 < bytes.len()
-            && !(bytes[at] == 0xFF && !matches!(bytes[at + 1], 0x00 | 0xD0..=0xD7 | 0xFF))
+            && (bytes[at] != 0xFF || matches!(bytes[at + 1], 0x00 | 0xD0..=0xD7 | 0xFF))
         {
             at += 1;
         }

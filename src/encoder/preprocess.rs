@@ -15,7 +15,7 @@ use super::{EncoderError, Picture, config};
 const MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
 
 /// OpenAI's standard deviation of each channel.
-const STD: [f32; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
+const STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
 
 /// Pillow's number for the bicubic filter.
 const BICUBIC: u8 = 3;
@@ -116,7 +116,7 @@ impl Preprocessing {
             return Err(unusable("size", "0".into(), "at least 1"));
         }
         let std = profile.image_std.unwrap_or(STD);
-        if std.iter().any(|&value| !(value > 0.0)) {
+        if std.iter().any(|&value| value.is_nan() || value <= 0.0) {
             return Err(unusable(
                 "image_std",
                 format!("{std:?}"),

@@ -173,7 +173,8 @@ pub fn map(summary: &Summary) -> Figure {
 
 /// Weight, concentration and mean resultant length of each component.
 pub fn component_parameters(summary: &Summary) -> Figure {
-    let rows: [(&str, &str, fn(&Component) -> f64); 3] = [
+    type Row = (&'static str, &'static str, fn(&Component) -> f64);
+    let rows: [Row; 3] = [
         ("weight", "y3", |c| c.weight),
         ("concentration κ", "y2", |c| c.concentration),
         ("tightness", "y", |c| c.mean_resultant_length),
