@@ -1,8 +1,8 @@
 //! The page `report.html` and the light pages of single figures.
 //!
 //! Whatever a user wrote reaches a page in one of three ways: through askama, which escapes it for HTML;
-//! through [`text::for_plotly`], which escapes it for plotly's labels; or inside the JSON of the figures,
-//! which [`text::json_for_script`] keeps from ending its element. The pages allow no script but their own
+//! through `text::for_plotly`, which escapes it for plotly's labels; or inside the JSON of the figures,
+//! which `text::json_for_script` keeps from ending its element. The pages allow no script but their own
 //! two, by hash, and no request at all.
 
 use std::collections::BTreeMap;
