@@ -37,14 +37,15 @@ pub(super) fn run(args: &DemoArgs) -> Result<()> {
     ));
     let encoder = ClipEncoder::from_folder(&args.datasets.join("tiny-clip"), Device::Auto)?;
     let progress = listener(args.quiet);
-    let options = EmbedOptions::default()
-        .progress(progress.clone())
-        .root(&shapes);
-    let images = images_frame(
-        table.select(["path", LABEL, "shape", "colour"])?,
-        &encoder,
-        &options,
-    )?;
+    let options = EmbedOptions::default().progress(progress.clone());
+    let mut images = table.select(["path", LABEL, "shape", "colour"])?;
+    let paths: StringChunked = images
+        .strings("path")?
+        .iter()
+        .map(|path| Some(shapes.join(path).to_string_lossy().into_owned()))
+        .collect();
+    images.with_column(paths.with_name("path".into()).into_column())?;
+    let images = images_frame(images, &encoder, &options)?;
     let mut texts = table.select(["caption", LABEL, "shape", "colour"])?;
     texts.rename("caption", "text".into())?;
     let texts = texts_frame(texts, &encoder, &options)?;

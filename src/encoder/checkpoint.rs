@@ -37,9 +37,9 @@ impl Checkpoint {
     /// # Errors
     /// [`EncoderError::Unreadable`], [`EncoderError::Checkpoint`].
     pub(super) fn open(path: &Path, device: &Device) -> Result<Self, EncoderError> {
-        std::fs::File::open(path).map_err(|source| EncoderError::Unreadable {
+        std::fs::File::open(path).map_err(|cause| EncoderError::Unreadable {
             path: path.into(),
-            source,
+            cause,
         })?;
         let reader = if path.extension().is_some_and(|extension| extension == "bin") {
             PthTensors::new(path, None).map(Reader::Pickle)
@@ -49,7 +49,7 @@ impl Checkpoint {
         Ok(Checkpoint {
             path: path.into(),
             device: device.clone(),
-            reader: reader.map_err(|source| damaged(path, source))?,
+            reader: reader.map_err(|cause| damaged(path, cause))?,
         })
     }
 
@@ -69,7 +69,7 @@ impl Checkpoint {
                 Err(_) => Ok(None),
             },
         };
-        found.map_err(|source| damaged(&self.path, source))
+        found.map_err(|cause| damaged(&self.path, cause))
     }
 }
 
@@ -132,10 +132,10 @@ fn map_safetensors(path: &Path) -> candle_core::Result<MmapedSafetensors> {
     unsafe { MmapedSafetensors::new(path) }
 }
 
-fn damaged(path: &Path, source: candle_core::Error) -> EncoderError {
+fn damaged(path: &Path, cause: candle_core::Error) -> EncoderError {
     EncoderError::Checkpoint {
         path: path.into(),
-        source: Box::new(source),
+        cause: Box::new(cause),
     }
 }
 

@@ -156,13 +156,13 @@ impl ClipConfig {
 /// # Errors
 /// [`EncoderError::Unreadable`], [`EncoderError::Json`].
 pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, EncoderError> {
-    let text = std::fs::read(path).map_err(|source| EncoderError::Unreadable {
+    let text = std::fs::read(path).map_err(|cause| EncoderError::Unreadable {
         path: path.into(),
-        source,
+        cause,
     })?;
-    serde_json::from_slice(&text).map_err(|source| EncoderError::Json {
+    serde_json::from_slice(&text).map_err(|cause| EncoderError::Json {
         path: path.into(),
-        source,
+        cause,
     })
 }
 

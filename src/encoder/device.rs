@@ -53,9 +53,9 @@ fn open_cuda(index: usize) -> Result<candle_core::Device, EncoderError> {
     if !candle_core::utils::cuda_is_available() {
         return Err(EncoderError::CudaNotCompiled);
     }
-    candle_core::Device::new_cuda(index).map_err(|source| EncoderError::CudaUnavailable {
+    candle_core::Device::new_cuda(index).map_err(|cause| EncoderError::CudaUnavailable {
         index,
-        source: Box::new(source),
+        cause: Box::new(cause),
     })
 }
 

@@ -68,7 +68,7 @@ pub enum EncoderError {
 
     /// A download failed.
     #[error(
-        "{file} of {repository} could not be fetched from {endpoint} ({source}); check the network, or put the model's files into a folder (for instance {}) and give that folder's path as the model",
+        "{file} of {repository} could not be fetched from {endpoint} ({cause}); check the network, or put the model's files into a folder (for instance {}) and give that folder's path as the model",
         folder.display()
     )]
     Download {
@@ -81,25 +81,25 @@ pub enum EncoderError {
         /// A folder where the files could be put by hand.
         folder: PathBuf,
         /// What the client reported.
-        source: Cause,
+        cause: Cause,
     },
 
     /// A file that could not be opened or read.
-    #[error("{} could not be read ({source}); check that it exists and that you may read it", path.display())]
+    #[error("{} could not be read ({cause}); check that it exists and that you may read it", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
         /// What the operating system reported.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
 
     /// A JSON file that does not parse.
-    #[error("{} is not the JSON that was expected ({source}); fetch the file again", path.display())]
+    #[error("{} is not the JSON that was expected ({cause}); fetch the file again", path.display())]
     Json {
         /// The file.
         path: PathBuf,
         /// Line, column and reason.
-        source: serde_json::Error,
+        cause: serde_json::Error,
     },
 
     /// A field of a configuration with a value that cannot be used.
@@ -116,12 +116,12 @@ pub enum EncoderError {
     },
 
     /// A weight file that is damaged or of another kind.
-    #[error("{} is not a readable weight file ({source}); fetch it again", path.display())]
+    #[error("{} is not a readable weight file ({cause}); fetch it again", path.display())]
     Checkpoint {
         /// The file.
         path: PathBuf,
         /// What the reader reported.
-        source: Cause,
+        cause: Cause,
     },
 
     /// A tensor that the model needs and the file does not have.
@@ -153,12 +153,12 @@ pub enum EncoderError {
     },
 
     /// A tokeniser that could not be loaded.
-    #[error("{} is not a usable tokeniser ({source}); fetch the file again", path.display())]
+    #[error("{} is not a usable tokeniser ({cause}); fetch the file again", path.display())]
     TokenizerFile {
         /// The file.
         path: PathBuf,
         /// What the tokeniser reported.
-        source: Cause,
+        cause: Cause,
     },
 
     /// A tokeniser that does not frame a text by one start and one end token.
@@ -188,12 +188,12 @@ pub enum EncoderError {
     },
 
     /// A text that the tokeniser refused.
-    #[error("the tokeniser refused a text of {length} bytes ({source})")]
+    #[error("the tokeniser refused a text of {length} bytes ({cause})")]
     Tokenize {
         /// Length of the text in bytes.
         length: usize,
         /// What the tokeniser reported.
-        source: Cause,
+        cause: Cause,
     },
 
     /// A device that cannot be parsed.
@@ -209,22 +209,22 @@ pub enum EncoderError {
 
     /// CUDA was asked for and is compiled in, but cannot be used.
     #[error(
-        "CUDA device {index} cannot be used ({source}); check nvidia-smi, or use the device cpu"
+        "CUDA device {index} cannot be used ({cause}); check nvidia-smi, or use the device cpu"
     )]
     CudaUnavailable {
         /// The number of the device.
         index: usize,
         /// What the driver reported.
-        source: Cause,
+        cause: Cause,
     },
 
     /// A computation that failed on the device.
     #[error(
-        "the computation failed on the device ({source}); use a smaller batch if it ran out of memory"
+        "the computation failed on the device ({cause}); use a smaller batch if it ran out of memory"
     )]
     Inference {
         /// What the tensor library reported.
-        source: Cause,
+        cause: Cause,
     },
 
     /// No text and no image.
@@ -261,10 +261,10 @@ pub enum EncoderError {
     },
 
     /// An image that its decoder refused.
-    #[error("the image cannot be decoded ({source}); open and save it again with another program")]
+    #[error("the image cannot be decoded ({cause}); open and save it again with another program")]
     DamagedImage {
         /// What the decoder reported.
-        source: Cause,
+        cause: Cause,
     },
 
     /// A buffer whose length is not three bytes for each pixel.
@@ -283,19 +283,19 @@ pub enum EncoderError {
     },
 
     /// An error about one file.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {cause}", path.display())]
     InFile {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        source: Box<EncoderError>,
+        cause: Box<EncoderError>,
     },
 }
 
 impl From<candle_core::Error> for EncoderError {
     fn from(error: candle_core::Error) -> Self {
         EncoderError::Inference {
-            source: Box::new(error),
+            cause: Box::new(error),
         }
     }
 }

@@ -51,7 +51,7 @@ impl HubRepository {
                 .with_retries(MAX_RETRIES)
                 .with_progress(settings.progress)
                 .build()
-                .map_err(|source| repository.download_error("the client", source))?;
+                .map_err(|cause| repository.download_error("the client", cause))?;
             repository.remote = Some(api.repo(Repo::model(name.into())));
         }
         Ok(repository)
@@ -74,7 +74,7 @@ impl HubRepository {
         };
         remote
             .download(file)
-            .map_err(|source| self.download_error(file, source))
+            .map_err(|cause| self.download_error(file, cause))
     }
 
     /// The first of `files` that there is; the error is the one about the first.
@@ -95,13 +95,13 @@ impl HubRepository {
             .map_or(first, Ok)
     }
 
-    fn download_error(&self, file: &str, source: hf_hub::api::sync::ApiError) -> EncoderError {
+    fn download_error(&self, file: &str, cause: hf_hub::api::sync::ApiError) -> EncoderError {
         EncoderError::Download {
             repository: self.name.clone(),
             file: file.into(),
             endpoint: self.endpoint.clone(),
             folder: PathBuf::from("models").join(self.name.rsplit('/').next().unwrap_or_default()),
-            source: Box::new(source),
+            cause: Box::new(cause),
         }
     }
 }

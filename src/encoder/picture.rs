@@ -103,15 +103,15 @@ impl Picture {
         let decoded = if path.is_dir() {
             Err(EncoderError::ImageIsFolder)
         } else {
-            let bytes = std::fs::read(path).map_err(|source| EncoderError::Unreadable {
+            let bytes = std::fs::read(path).map_err(|cause| EncoderError::Unreadable {
                 path: path.into(),
-                source,
+                cause,
             })?;
             Picture::decode(&bytes, options)
         };
-        decoded.map_err(|source| EncoderError::InFile {
+        decoded.map_err(|cause| EncoderError::InFile {
             path: path.into(),
-            source: Box::new(source),
+            cause: Box::new(cause),
         })
     }
 
@@ -232,7 +232,7 @@ fn decoding_error(error: ImageError) -> EncoderError {
             EncoderError::TruncatedImage
         }
         other => EncoderError::DamagedImage {
-            source: Box::new(other),
+            cause: Box::new(other),
         },
     }
 }

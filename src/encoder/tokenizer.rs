@@ -40,9 +40,9 @@ impl Tokenizer {
         context_length: usize,
         vocabulary: usize,
     ) -> Result<Self, EncoderError> {
-        let unusable = |source: Cause| EncoderError::TokenizerFile {
+        let unusable = |cause: Cause| EncoderError::TokenizerFile {
             path: path.into(),
-            source,
+            cause,
         };
         let mut inner = Inner::from_file(path).map_err(unusable)?;
         inner.with_padding(None);
@@ -79,9 +79,9 @@ impl Tokenizer {
         let encoding =
             self.inner
                 .encode_fast(text, false)
-                .map_err(|source| EncoderError::Tokenize {
+                .map_err(|cause| EncoderError::Tokenize {
                     length: text.len(),
-                    source,
+                    cause,
                 })?;
         let body = encoding.get_ids();
         let kept = body.len().min(self.context_length - 2);

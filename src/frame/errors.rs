@@ -11,12 +11,12 @@ use crate::mixture::MixtureError;
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
     /// A file or folder cannot be opened, read or written.
-    #[error("{}: {source}; check the name and the permissions", path.display())]
+    #[error("{}: {cause}; check the name and the permissions", path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
         /// What the system says.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// A file holds no line of text.
     #[error("{}: the file holds no text; put one text on each line", path.display())]
@@ -41,20 +41,30 @@ pub enum FrameError {
         expected: &'static str,
     },
     /// A table cannot be read or written.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {cause}", path.display())]
     Table {
         /// The file.
         path: PathBuf,
         /// What Polars says.
-        source: PolarsError,
+        cause: PolarsError,
     },
     /// A `.npy` file is not a matrix of floating-point numbers.
-    #[error("{}: {found} instead of a matrix (n_samples, dimension) of f32 or f64; save it with numpy.save", path.display())]
+    #[error("{}: {found} instead of a matrix (n_samples, dimension) of f16, f32 or f64; save it with numpy.save", path.display())]
     NotAMatrix {
         /// The file.
         path: PathBuf,
         /// Type and shape found.
         found: String,
+    },
+    /// A `.npy` file ends before its last number.
+    #[error("{}: the header promises {needed} bytes of numbers, the file has {length}; it was not copied completely", path.display())]
+    Truncated {
+        /// The file.
+        path: PathBuf,
+        /// Bytes that the shape asks for.
+        needed: u128,
+        /// Bytes of the file.
+        length: u64,
     },
     /// No column of a table holds vectors.
     #[error("{}: no column holds vectors; store embeddings as a list or array of floats", path.display())]
@@ -98,12 +108,12 @@ pub enum FrameError {
         expected: usize,
     },
     /// The embeddings do not fit a mixture.
-    #[error("column `{column}`: {source}")]
+    #[error("column `{column}`: {cause}")]
     Mixture {
         /// Name of the column.
         column: String,
         /// What does not fit.
-        source: MixtureError,
+        cause: MixtureError,
     },
     /// The encoder failed, not on one item but as a whole.
     #[error(transparent)]

@@ -171,9 +171,9 @@ impl FrameExt for DataFrame {
     ) -> Result<DataFrame, FrameError> {
         let present = self.column(column)?.is_not_null();
         let embeddings = self.filter(&present)?.embeddings(column)?;
-        let in_column = |source| FrameError::Mixture {
+        let in_column = |cause| FrameError::Mixture {
             column: column.to_owned(),
-            source,
+            cause,
         };
         let probabilities = model.predict_proba(embeddings.view()).map_err(in_column)?;
         let log_likelihoods = model.score_samples(embeddings.view()).map_err(in_column)?;

@@ -23,7 +23,7 @@ pub const IMAGE_EXTENSIONS: [&str; 8] = ["png", "jpg", "jpeg", "webp", "gif", "b
 /// The file cannot be read, or holds nothing but blank lines.
 pub fn text_file(path: impl AsRef<Path>) -> Result<DataFrame, FrameError> {
     let path = path.as_ref();
-    let bytes = fs::read(path).map_err(|source| io(path, source))?;
+    let bytes = fs::read(path).map_err(|cause| io(path, cause))?;
     let text = String::from_utf8_lossy(&bytes);
     let lines: StringChunked = text
         .strip_prefix('\u{feff}')
@@ -127,14 +127,14 @@ pub fn table(path: impl AsRef<Path>) -> Result<DataFrame, FrameError> {
             });
         }
     };
-    let file = File::open(path).map_err(|source| io(path, source))?;
+    let file = File::open(path).map_err(|cause| io(path, cause))?;
     CsvReadOptions::default()
         .map_parse_options(|options| options.with_separator(separator))
         .into_reader_with_file_handle(file)
         .finish()
-        .map_err(|source| FrameError::Table {
+        .map_err(|cause| FrameError::Table {
             path: path.to_owned(),
-            source,
+            cause,
         })
 }
 
@@ -190,25 +190,26 @@ pub fn write_parquet(frame: &DataFrame, path: impl AsRef<Path>) -> Result<(), Fr
             .finish(&mut frame.clone())
             .map(drop)
     };
-    write_whole(path, fill).map_err(|source| FrameError::Table {
+    write_whole(path, fill).map_err(|cause| FrameError::Table {
         path: path.to_owned(),
-        source,
+        cause,
     })
 }
 
 fn parquet(path: &Path) -> Result<DataFrame, FrameError> {
-    let file = File::open(path).map_err(|source| io(path, source))?;
+    let file = File::open(path).map_err(|cause| io(path, cause))?;
     ParquetReader::new(file)
         .finish()
-        .map_err(|source| FrameError::Table {
+        .map_err(|cause| FrameError::Table {
             path: path.to_owned(),
-            source,
+            cause,
         })
 }
 
 fn npy(path: &Path) -> Result<Array2<f32>, FrameError> {
-    let file = File::open(path).map_err(|source| io(path, source))?;
-    let npy = NpyFile::new(BufReader::new(file)).map_err(|source| io(path, source))?;
+    let file = File::open(path).map_err(|cause| io(path, cause))?;
+    let length = file.metadata().map_err(|cause| io(path, cause))?.len();
+    let npy = NpyFile::new(BufReader::new(file)).map_err(|cause| io(path, cause))?;
     let header = npy.header().clone();
     let not_a_matrix = || FrameError::NotAMatrix {
         path: path.to_owned(),
@@ -217,15 +218,30 @@ fn npy(path: &Path) -> Result<Array2<f32>, FrameError> {
     let &[rows, columns] = header.shape() else {
         return Err(not_a_matrix());
     };
-    let kind = match header.dtype() {
-        npyz::DType::Plain(kind) => kind,
-        _ => return Err(not_a_matrix()),
+    let npyz::DType::Plain(kind) = header.dtype() else {
+        return Err(not_a_matrix());
     };
+    // A damaged header must not make us reserve memory for what the file does not hold.
+    let needed = u128::from(rows) * u128::from(columns) * u128::from(kind.size_field());
+    if needed > u128::from(length) {
+        return Err(FrameError::Truncated {
+            path: path.to_owned(),
+            needed,
+            length,
+        });
+    }
+    let read_error = |cause| io(path, cause);
     let values: Vec<f32> = match (kind.type_char(), kind.size_field()) {
-        (TypeChar::Float, 4) => npy.into_vec().map_err(|source| io(path, source))?,
+        (TypeChar::Float, 2) => npy
+            .into_vec::<half::f16>()
+            .map_err(read_error)?
+            .into_iter()
+            .map(f32::from)
+            .collect(),
+        (TypeChar::Float, 4) => npy.into_vec().map_err(read_error)?,
         (TypeChar::Float, 8) => npy
             .into_vec::<f64>()
-            .map_err(|source| io(path, source))?
+            .map_err(read_error)?
             .into_iter()
             .map(|x| x as f32)
             .collect(),
@@ -246,9 +262,9 @@ fn extension(path: &Path) -> String {
         .to_lowercase()
 }
 
-fn io(path: &Path, source: std::io::Error) -> FrameError {
+fn io(path: &Path, cause: std::io::Error) -> FrameError {
     FrameError::Io {
         path: path.to_owned(),
-        source,
+        cause,
     }
 }

@@ -72,7 +72,7 @@ pub enum MixtureError {
     #[error("the sample weights sum to 0; give at least one point a weight")]
     NoWeight,
     /// Parameters that make no mixture, as read from a file.
-    #[error("not a von Mises-Fisher mixture: {0}")]
+    #[error(transparent)]
     Parameters(#[from] ParameterError),
     /// An error of the estimator framework.
     #[error(transparent)]
@@ -96,12 +96,12 @@ pub enum ParameterError {
     #[error("`weights` are not non-negative numbers that sum to 1")]
     Weights,
     /// A component is no distribution.
-    #[error("component {component}: {source}")]
+    #[error("component {component}: {cause}")]
     Component {
         /// Zero-based component.
         component: usize,
         /// What is wrong with it.
-        source: crate::vmf::VmfError,
+        cause: crate::vmf::VmfError,
     },
 }
 

@@ -334,7 +334,7 @@ impl TryFrom<Parameters> for VonMisesFisherMixture {
             .enumerate()
         {
             let vmf = VonMisesFisher::new(row.into(), kappa)
-                .map_err(|source| ParameterError::Component { component, source })?;
+                .map_err(|cause| ParameterError::Component { component, cause })?;
             means.row_mut(component).assign(&vmf.mean());
         }
         Ok(Self::new(

@@ -57,12 +57,12 @@ pub enum ReportError {
     #[error(transparent)]
     Mixture(#[from] crate::mixture::MixtureError),
     /// A file or folder could not be written.
-    #[error("could not write {path}; check that the folder exists and is writable")]
+    #[error("could not write {path} ({cause}); check that the folder exists and is writable")]
     Write {
         /// The file or folder.
         path: PathBuf,
         /// What the operating system said.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// Data could not be turned into JSON.
     #[error("could not turn the report into JSON")]

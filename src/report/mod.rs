@@ -159,8 +159,8 @@ impl Report {
 }
 
 fn write(path: &Path, contents: &[u8]) -> Result<(), ReportError> {
-    write_whole(path, |file| file.write_all(contents)).map_err(|source| ReportError::Write {
+    write_whole(path, |file| file.write_all(contents)).map_err(|cause| ReportError::Write {
         path: path.to_owned(),
-        source,
+        cause,
     })
 }

@@ -38,7 +38,7 @@ const LAYERS: [(&str, usize, &[&str]); 10] = [
             "tokenizers",
         ],
     ),
-    ("frame", 3, &["npyz", "polars", "walkdir"]),
+    ("frame", 3, &["half", "npyz", "polars", "walkdir"]),
     (
         "report",
         4,
