@@ -41,12 +41,23 @@ pub(super) enum Command {
     Demo(DemoArgs),
     /// List the CLIP models known by name
     Models,
+    /// Compute with one von Mises-Fisher distribution: normaliser, mean resultant length, entropy, angles
+    #[command(after_help = VMF_EXAMPLES)]
+    Vmf(VmfArgs),
 }
 
 const PREDICT_EXAMPLES: &str = "\
 Examples:
   vmfmix predict --model results/model_parameters.json --text-file new.txt --output new.parquet
   vmfmix predict --model results/model_parameters.json --embeddings vectors.npy --output new.parquet";
+
+const VMF_EXAMPLES: &str = "\
+Examples:
+  vmfmix vmf --dim 768 --kappa 500                              normaliser, mean resultant length, entropy, angles
+  vmfmix vmf --dim 768 --mean-resultant-length 0.4 --n 20       concentration, its standard error, its bias removed
+  printf '768 500\\n512 100\\n' | vmfmix vmf                     a table, one line for each pair `dim kappa`
+
+Logarithms are in nats, angles in radians. angle_50 is the angle to the mean within which half of the mass lies.";
 
 /// Where the embeddings come from.
 #[derive(Debug, Args)]
@@ -168,6 +179,26 @@ pub(super) struct DemoArgs {
     pub quiet: bool,
 }
 
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("given").args(["kappa", "mean_resultant_length"]))]
+pub(super) struct VmfArgs {
+    /// Dimension of the ambient space
+    #[arg(long, value_name = "D", requires = "given", value_parser = dimension)]
+    pub dim: Option<usize>,
+    /// Concentration of the distribution
+    #[arg(long, value_name = "KAPPA", requires = "dim", value_parser = concentration)]
+    pub kappa: Option<f64>,
+    /// Mean resultant length of a sample, whose concentration is estimated
+    #[arg(long, value_name = "R", alias = "mean_resultant_length", requires = "dim", value_parser = share)]
+    pub mean_resultant_length: Option<f64>,
+    /// Points in the sample
+    #[arg(long, value_name = "N", requires = "mean_resultant_length", conflicts_with = "kappa", value_parser = size)]
+    pub n: Option<f64>,
+    /// Print JSON, one object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `datasets` here, else the one that this program was built beside.
 fn default_datasets() -> PathBuf {
     let here = PathBuf::from("datasets");
@@ -196,5 +227,26 @@ fn share(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(x) if (0.0..1.0).contains(&x) => Ok(x),
         _ => Err("give a number from 0 up to, but not including, 1".to_owned()),
+    }
+}
+
+pub(super) fn dimension(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(d) if d >= 2 => Ok(d),
+        _ => Err("give a whole number of at least 2".to_owned()),
+    }
+}
+
+pub(super) fn concentration(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(kappa) if (0.0..f64::INFINITY).contains(&kappa) => Ok(kappa),
+        _ => Err("give a finite number that is not negative".to_owned()),
+    }
+}
+
+fn size(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(n) if (1.0..f64::INFINITY).contains(&n) => Ok(n),
+        _ => Err("give a number of at least 1".to_owned()),
     }
 }

@@ -8,6 +8,7 @@ mod inputs;
 mod models;
 mod predict;
 mod progress;
+mod vmf;
 
 use anyhow::Result;
 pub use args::Cli;
@@ -24,6 +25,7 @@ impl Cli {
             Command::Predict(args) => predict::run(&args),
             Command::Demo(args) => demo::run(&args),
             Command::Models => models::run(),
+            Command::Vmf(args) => vmf::run(&args),
         }
     }
 }

@@ -102,16 +102,12 @@ impl VonMisesFisherMixture {
         &self.effective_sizes
     }
 
-    /// Standard errors of the concentrations, `1 / sqrt(n A_d'(kappa))` with the effective sizes for `n`.
+    /// Standard errors of the concentrations, see [`concentration::standard_error`], with the effective sizes for `n`.
     pub fn concentration_standard_errors(&self) -> Array1<f64> {
         let d = self.dimension();
         Zip::from(&self.effective_sizes)
             .and(&self.concentrations)
-            .map_collect(|n, &kappa| {
-                (n * concentration::mean_resultant_length_derivative(d, kappa))
-                    .sqrt()
-                    .recip()
-            })
+            .map_collect(|&n, &kappa| concentration::standard_error(d, kappa, n))
     }
 
     /// The concentrations without the bias of small samples, which in high dimensions dwarfs the standard error;

@@ -1,27 +1,55 @@
-//! Modified Bessel functions of the first kind `I_v(x)`, as the normaliser of the von Mises-Fisher
-//! distribution needs them: through `F_v(x) = 0F1(; v + 1; x^2 / 4) = Gamma(v + 1) (2 / x)^v I_v(x)`,
-//! which is 1 at zero and never underflows, and through the ratio `A(x) = I_{v+1}(x) / I_v(x)`.
+//! Modified Bessel functions of the first kind `I_v(x)`, for real orders `v >= -1/2` and `x >= 0`, to some
+//! units in the last place where any other implementation overflows, underflows or loses its digits.
 //!
-//! Three regimes, each accurate to a few units in the last place where it is used:
+//! The von Mises-Fisher distribution needs them as `F_v(x) = 0F1(; v + 1; x^2 / 4) = Gamma(v + 1) (2 / x)^v I_v(x)`,
+//! which is 1 at zero and whose logarithm never cancels, and as the ratio `A_v(x) = I_{v+1}(x) / I_v(x)` in `[0, 1)`.
 //!
-//! 1. `x^2 <= 4 (v + 1)`: the power series, all terms positive (DLMF 10.25.2);
-//! 2. `v >= 24`: Olver's uniform expansion (DLMF 10.41.3), its coefficients from DLMF 10.41.9;
-//! 3. otherwise the order is raised to 24 or more by `F_v = F_{v+1} (1 + x A_{v+1}(x) / (2 (v + 1)))`, which is
-//!    DLMF 10.29.1 with every term positive.
+//! Three regimes:
+//!
+//! 1. `x^2 <= 4 (v + 1)`: the power series (DLMF 10.25.2). All terms are positive and each is at most `1 / m` of the
+//!    one before, so that the remainder is below the last term added.
+//! 2. `v >= 24`: Olver's uniform expansion (DLMF 10.41.3) as the exponential of a series in `1 / v`, which is
+//!    differentiated term by term. Olver (1974, 10.7.15) bounds the relative remainder of `n` terms by
+//!    `2 exp(2 V(U_1) / v) V(U_n) / v^n`, with `V(U)` the variation of a polynomial `U` on `[0, 1]`: below 2e-16 for
+//!    the terms taken here, which a test computes.
+//! 3. Otherwise the order is raised to 24 or more and brought down by the three-term recurrence (DLMF 10.29.1),
+//!    in forms whose terms are positive. The complement and the derivative of the ratio lose digits on that way where
+//!    `x` is large; from `x >= max(40, v^2)` on they come from Hankel's expansion (DLMF 10.40.1) instead. DLMF 10.40.10
+//!    bounds its relative remainder by `2 exp(|v^2 - 1/4| / x)`, there below 6, times the first term left out; what it
+//!    leaves out at any length is `exp(-2 x)`.
 //!
 //! # References
 //! - DLMF: NIST Digital Library of Mathematical Functions, chapters 10.25, 10.29, 10.41.
-//! - Gautschi & Slavik (1978), On the computation of modified Bessel function ratios, Math. Comp. 32, (3.3').
-//! - Olver (1974), Asymptotics and Special Functions, chapter 10.7.
+//! - Olver (1974), Asymptotics and Special Functions, chapter 10, section 7.
 
-/// Orders from here on use Olver's expansion; twelve terms leave less than 1e-15 there.
+use std::f64::consts::PI;
+
+use libm::lgamma;
+
+/// Orders from here on use Olver's expansion.
 const OLVER_ORDER: f64 = 24.0;
 
-/// Terms of Olver's expansion, the leading 1 included.
+/// From this argument on, and from `v^2` on, orders below [`OLVER_ORDER`] have their ratio by Hankel's expansion:
+/// `exp(-2 x)` is there below `1e-34`.
+const HANKEL_ARGUMENT: f64 = 40.0;
+
+/// Terms of Olver's expansion at [`OLVER_ORDER`], the leading 1 included.
 const OLVER_TERMS: usize = 12;
 
-/// `OLVER[k][j]` is the coefficient of `p^(k + 2 j)` in the polynomial `U_k(p)` of DLMF 10.41.10.
-const OLVER: [[f64; OLVER_TERMS]; OLVER_TERMS] = olver_coefficients();
+/// Terms that leave the same remainder from an order on: `(order, terms)`, falling.
+const FEWER_TERMS: [(f64, usize); 3] = [(1000.0, 6), (200.0, 7), (70.0, 9)];
+
+/// `LN_OLVER[k][j]` is the coefficient of `p^(k + 2 j)` in the polynomial `D_k(p)` of
+/// `ln sum_k U_k(p) / v^k = sum_k D_k(p) / v^k`, with `U_k` as in DLMF 10.41.10.
+const LN_OLVER: Coefficients = ln_olver_coefficients();
+
+/// The coefficients of `p D_k'(p)`.
+const LN_OLVER_SLOPE: Coefficients = times_power(LN_OLVER, 0);
+
+/// The coefficients of `p^2 D_k''(p)`.
+const LN_OLVER_BEND: Coefficients = times_power(LN_OLVER_SLOPE, 1);
+
+type Coefficients = [[f64; OLVER_TERMS]; OLVER_TERMS];
 
 /// `ln F_v(x)`, with `F_v(x) = 0F1(; v + 1; x^2 / 4)`, for `v >= -1/2` and `x >= 0`.
 ///
@@ -34,7 +62,7 @@ pub fn ln_hyp0f1(v: f64, x: f64) -> f64 {
     if in_series(v, x) {
         series(v, x).ln_1p()
     } else {
-        raised(v, x, olver)
+        lowered(v, x, Olver::ln_hyp0f1)
     }
 }
 
@@ -43,20 +71,34 @@ pub fn ln_hyp0f1_scaled(v: f64, x: f64) -> f64 {
     if in_series(v, x) {
         series(v, x).ln_1p() - x
     } else {
-        raised(v, x, olver_scaled)
+        lowered(v, x, Olver::ln_hyp0f1_scaled)
     }
 }
 
 /// `ln I_v(x)`; minus infinity at `x = 0` unless `v = 0`.
+///
+/// ```
+/// // I_0(1), from DLMF 10.25.2
+/// assert!((vmfmix::vmf::bessel::ln_bessel_i(0.0, 1.0) - 1.2660658777520084_f64.ln()).abs() < 1e-15);
+/// ```
 pub fn ln_bessel_i(v: f64, x: f64) -> f64 {
-    if v == 0.0 {
-        return ln_hyp0f1(v, x);
+    if v >= OLVER_ORDER {
+        Olver::new(v, x).ln_bessel_i()
+    } else {
+        ln_hyp0f1(v, x) + ln_leading(v, x)
     }
-    ln_hyp0f1(v, x) + v * (x / 2.0).ln() - statrs::function::gamma::ln_gamma(v + 1.0)
 }
 
-/// `A(x) = I_{v+1}(x) / I_v(x)`, in `[0, 1)`, by Perron's continued fraction summed as a series of positive
-/// terms (Gautschi & Slavik 1978, 3.3').
+/// `ln (exp(-x) I_v(x))`, the logarithm of what other libraries call `ive`, which underflows at high orders.
+pub fn ln_bessel_i_scaled(v: f64, x: f64) -> f64 {
+    if v >= OLVER_ORDER {
+        Olver::new(v, x).ln_bessel_i_scaled()
+    } else {
+        ln_hyp0f1_scaled(v, x) + ln_leading(v, x)
+    }
+}
+
+/// `A_v(x) = I_{v+1}(x) / I_v(x)`, in `[0, 1)`; see [`Ratio`] for what else comes with it.
 ///
 /// ```
 /// // I_{3/2}(x) / I_{1/2}(x) = coth(x) - 1 / x
@@ -64,30 +106,110 @@ pub fn ln_bessel_i(v: f64, x: f64) -> f64 {
 /// assert!((vmfmix::vmf::bessel::ratio(0.5, x) - (1.0 / x.tanh() - 1.0 / x)).abs() < 1e-15);
 /// ```
 pub fn ratio(v: f64, x: f64) -> f64 {
-    if x == 0.0 {
-        return 0.0;
-    }
-    // The fraction x / (2a+x - (2a+1)x / (2a+1+2x - (2a+3)x / (2a+2+2x - ...))), with a = v + 1.
-    let a = v + 1.0;
-    let (mut rho, mut term, mut sum) = (0.0, 1.0, 1.0);
-    let mut previous = 2.0 * a + x;
-    for k in 1..MAX_FRACTION_TERMS {
-        let k = k as f64;
-        let denominator = 2.0 * a + k + 2.0 * x;
-        let c = (2.0 * a + 2.0 * k - 1.0) * x / (previous * denominator);
-        rho = c * (1.0 + rho) / (1.0 - c * (1.0 + rho));
-        term *= rho;
-        sum += term;
-        if term <= f64::EPSILON / 4.0 * sum {
-            break;
-        }
-        previous = denominator;
-    }
-    x / (2.0 * a + x) * sum
+    Ratio::new(v, x).value
 }
 
-/// Far above the 47 terms that the fraction needs anywhere (`v = 0 ... 16383`, `x` up to 1e12).
-const MAX_FRACTION_TERMS: usize = 500;
+/// [`ln_hyp0f1`] of many arguments.
+///
+/// # Panics
+/// The slices differ in length.
+pub fn ln_hyp0f1_into(v: f64, x: &[f64], out: &mut [f64]) {
+    fill(x, out, |x| ln_hyp0f1(v, x));
+}
+
+/// [`ln_bessel_i`] of many arguments.
+///
+/// # Panics
+/// The slices differ in length.
+pub fn ln_bessel_i_into(v: f64, x: &[f64], out: &mut [f64]) {
+    fill(x, out, |x| ln_bessel_i(v, x));
+}
+
+/// [`ratio`] of many arguments.
+///
+/// # Panics
+/// The slices differ in length.
+pub fn ratio_into(v: f64, x: &[f64], out: &mut [f64]) {
+    fill(x, out, |x| ratio(v, x));
+}
+
+/// The ratio `A_v(x) = I_{v+1}(x) / I_v(x)` with its complement and its derivative, each to full relative precision.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ratio {
+    /// `A`, in `[0, 1)`; it rounds to 1 where `x` is some 1e16 times `v`.
+    pub value: f64,
+    /// `1 - A`, in `(0, 1]`.
+    pub complement: f64,
+    /// `A'`, the derivative by `x`.
+    pub derivative: f64,
+}
+
+impl Ratio {
+    /// Evaluates all three for `v >= -1/2` and `x >= 0`.
+    pub fn new(v: f64, x: f64) -> Self {
+        let top = raised_order(v);
+        if top > v && x >= HANKEL_ARGUMENT.max(v * v) {
+            return Self::hankel(v, x);
+        }
+        let mut ratio = Olver::new(top, x).ratio();
+        let mut order = top;
+        while order > v + 0.5 {
+            ratio = ratio.lowered(order, x);
+            order -= 1.0;
+        }
+        ratio
+    }
+
+    /// `ln A`, without loss where `A` is close to 1; minus infinity at `x = 0`.
+    pub fn ln(&self) -> f64 {
+        if self.complement < 0.5 {
+            (-self.complement).ln_1p()
+        } else {
+            self.value.ln()
+        }
+    }
+
+    /// By Hankel's expansion `I_v ~ exp(x) H / sqrt(2 pi x)`: `1 - A = (v + 1/2 - x H' / H) / x`.
+    fn hankel(v: f64, x: f64) -> Self {
+        // H, x H' and x (x H')', whose terms are those of H times -k and k^2.
+        let (mut h, mut first, mut second) = (1.0, 0.0, 0.0);
+        let (mut term, mut k) = (1.0_f64, 0.0);
+        // The terms fall until k is some 2 x, which is far beyond the last one needed.
+        while k * k * term.abs() > f64::EPSILON / 8.0 || k == 0.0 {
+            k += 1.0;
+            let odd = 2.0 * k - 1.0;
+            term *= (odd - 2.0 * v) * (odd + 2.0 * v) / (8.0 * k * x);
+            h += term;
+            first -= k * term;
+            second += k * k * term;
+        }
+        let slope = first / h;
+        let scaled = v + 0.5 - slope;
+        let complement = scaled / x;
+        Self {
+            value: 1.0 - complement,
+            complement,
+            derivative: (scaled + second / h - slope * slope) / (x * x),
+        }
+    }
+
+    /// From order `order` to `order - 1`: `1 / A_{order-1} = 2 order / x + A_order` and its derivative.
+    fn lowered(self, order: f64, x: f64) -> Self {
+        let over_x = 1.0 / (2.0 * order + x * self.value);
+        Self {
+            value: x * over_x,
+            complement: over_x * (2.0 * order - x * self.complement),
+            derivative: over_x * over_x * (2.0 * order - x * x * self.derivative),
+        }
+    }
+}
+
+fn fill(x: &[f64], out: &mut [f64], f: impl Fn(f64) -> f64) {
+    assert_eq!(x.len(), out.len(), "one place for every argument");
+    for (out, &x) in out.iter_mut().zip(x) {
+        *out = f(x);
+    }
+}
 
 fn in_series(v: f64, x: f64) -> bool {
     x * x <= 4.0 * (v + 1.0)
@@ -108,50 +230,122 @@ fn series(v: f64, x: f64) -> f64 {
     }
 }
 
-/// `ln F_v` from an order high enough for `expansion`, brought down by the three-term recurrence.
-fn raised(v: f64, x: f64, expansion: fn(f64, f64) -> f64) -> f64 {
-    let steps = (OLVER_ORDER - v).ceil().max(0.0);
-    let top = v + steps;
-    let (mut product, mut order) = (1.0, top);
-    let mut a = if steps > 0.0 { ratio(top, x) } else { 0.0 };
+/// `ln ((x / 2)^v / Gamma(v + 1))`, by which `I_v` differs from `F_v`.
+fn ln_leading(v: f64, x: f64) -> f64 {
+    if v == 0.0 {
+        return 0.0;
+    }
+    v * (x / 2.0).ln() - lgamma(v + 1.0)
+}
+
+/// The order `v`, raised by whole steps until Olver's expansion holds.
+fn raised_order(v: f64) -> f64 {
+    v + (OLVER_ORDER - v).ceil().max(0.0)
+}
+
+/// `ln F_v` from an order high enough for `expansion`, brought down by `F_{v-1} = F_v (1 + x A_v / (2 v))`.
+fn lowered(v: f64, x: f64, expansion: fn(&Olver) -> f64) -> f64 {
+    let top = Olver::new(raised_order(v), x);
+    let (mut product, mut order) = (1.0, top.v);
+    let mut a = if order > v { top.ratio().value } else { 0.0 };
     while order > v + 0.5 {
-        product *= 1.0 + x * a / (2.0 * order);
-        a = 1.0 / (2.0 * order / x + a);
+        let step = 2.0 * order + x * a;
+        product *= step / (2.0 * order);
+        a = x / step;
         order -= 1.0;
     }
-    expansion(top, x) + product.ln()
+    expansion(&top) + product.ln()
 }
 
-/// `ln F_v(x)` by Olver's expansion, the parts that cancel against `ln Gamma(v + 1)` taken out by hand.
-fn olver(v: f64, x: f64) -> f64 {
-    let z = x / v;
-    let s = z * (z / (1.0 + z.hypot(1.0)));
-    v * (s - (s / 2.0).ln_1p()) + olver_tail(v, z)
+/// Olver's uniform expansion at one point.
+struct Olver {
+    v: f64,
+    /// `z = x / v`.
+    z: f64,
+    /// `sqrt(1 + z^2)`.
+    root: f64,
+    /// `1 / sqrt(1 + z^2)`.
+    p: f64,
+    terms: usize,
 }
 
-/// As [`olver`], less `x`: `sqrt(1 + z^2) - z` is formed without subtraction.
-fn olver_scaled(v: f64, x: f64) -> f64 {
-    let z = x / v;
-    let root = z.hypot(1.0);
-    let s = z * (z / (1.0 + root));
-    v * (1.0 / (z + root) - 1.0 - (s / 2.0).ln_1p()) + olver_tail(v, z)
-}
+impl Olver {
+    fn new(v: f64, x: f64) -> Self {
+        let z = x / v;
+        let root = z.hypot(1.0);
+        let terms = FEWER_TERMS
+            .into_iter()
+            .find_map(|(order, terms)| (v >= order).then_some(terms))
+            .unwrap_or(OLVER_TERMS);
+        Self {
+            v,
+            z,
+            root,
+            p: 1.0 / root,
+            terms,
+        }
+    }
 
-fn olver_tail(v: f64, z: f64) -> f64 {
-    let root = z.hypot(1.0);
-    let p = 1.0 / root;
-    // Terms shrink by about v, so that high orders need few.
-    let terms = match v {
-        v if v >= 1000.0 => 5,
-        v if v >= 100.0 => 7,
-        _ => OLVER_TERMS,
-    };
-    let (ratio, square) = (p / v, p * p);
-    let tail = (1..terms).rev().fold(0.0, |sum, k| {
-        let u = OLVER[k][..=k].iter().rev().fold(0.0, |u, c| u * square + c);
-        (sum + u) * ratio
-    });
-    stirling_remainder(v) - root.ln() / 2.0 + tail.ln_1p()
+    fn ln_hyp0f1(&self) -> f64 {
+        self.v * (self.rise() - (self.rise() / 2.0).ln_1p()) + self.hyp0f1_tail()
+    }
+
+    fn ln_hyp0f1_scaled(&self) -> f64 {
+        self.v * (self.gap() - 1.0 - (self.rise() / 2.0).ln_1p()) + self.hyp0f1_tail()
+    }
+
+    fn ln_bessel_i(&self) -> f64 {
+        self.v * (self.root - ((1.0 + self.gap()) / self.z).ln_1p()) + self.bessel_tail()
+    }
+
+    fn ln_bessel_i_scaled(&self) -> f64 {
+        self.v * (self.gap() - ((1.0 + self.gap()) / self.z).ln_1p()) + self.bessel_tail()
+    }
+
+    /// With `I_v'/I_v = A_v + v / x`, the derivatives of the expansion's logarithm by `x`, the parts that cancel
+    /// taken out by hand.
+    fn ratio(&self) -> Ratio {
+        let Self { v, z, root, p, .. } = *self;
+        let (slope, bend) = (self.sum(&LN_OLVER_SLOPE), self.sum(&LN_OLVER_BEND));
+        let (square, sine) = (p * p, z * p);
+        let above = sine * p * (0.5 + slope) / v;
+        let rest = 0.5 - square + (2.0 - 3.0 * square) * slope + sine * sine * bend;
+        Ratio {
+            value: z / (1.0 + root) - above,
+            complement: 2.0 / (1.0 + z + root) + above,
+            derivative: square * (1.0 / (1.0 + p) + rest / v) / v,
+        }
+    }
+
+    /// `sqrt(1 + z^2) - 1`.
+    fn rise(&self) -> f64 {
+        self.z * (self.z / (1.0 + self.root))
+    }
+
+    /// `sqrt(1 + z^2) - z`.
+    fn gap(&self) -> f64 {
+        1.0 / (self.z + self.root)
+    }
+
+    fn hyp0f1_tail(&self) -> f64 {
+        stirling_remainder(self.v) - self.root.ln() / 2.0 + self.sum(&LN_OLVER)
+    }
+
+    fn bessel_tail(&self) -> f64 {
+        self.sum(&LN_OLVER) - (2.0 * PI * self.v * self.root).ln() / 2.0
+    }
+
+    /// The sum over `k >= 1` of the polynomials with these coefficients, each over `v^k`.
+    fn sum(&self, coefficients: &Coefficients) -> f64 {
+        let (over_v, square) = (self.p / self.v, self.p * self.p);
+        (1..self.terms).rev().fold(0.0, |sum, k| {
+            let polynomial = coefficients[k][..=k]
+                .iter()
+                .rev()
+                .fold(0.0, |sum, c| sum * square + c);
+            (sum + polynomial) * over_v
+        })
+    }
 }
 
 /// `ln Gamma(v + 1) - (v ln v - v + ln(2 pi v) / 2)` (DLMF 5.11.1), better than 1e-18 from `v = 24` on.
@@ -162,21 +356,53 @@ fn stirling_remainder(v: f64) -> f64 {
         / v
 }
 
-/// The recurrence of DLMF 10.41.9,
-/// `U_{k+1}(p) = p^2 (1 - p^2) U_k'(p) / 2 + 1/8 int_0^p (1 - 5 t^2) U_k(t) dt`, coefficient by coefficient.
-const fn olver_coefficients() -> [[f64; OLVER_TERMS]; OLVER_TERMS] {
-    let mut u = [[0.0; OLVER_TERMS]; OLVER_TERMS];
-    u[0][0] = 1.0;
-    let mut k = 0;
+/// The recurrence of DLMF 10.41.9 for the logarithm of the expansion:
+/// `D_{k+1}' = (q D_k')' + q sum_{i+j=k} D_i' D_j'`, with `q = p^2 (1 - p^2) / 2` and `D_1' = (1 - 5 p^2) / 8`.
+const fn ln_olver_coefficients() -> Coefficients {
+    let mut d = [[0.0; OLVER_TERMS]; OLVER_TERMS];
+    d[1][0] = 1.0 / 8.0;
+    d[1][1] = -5.0 / 24.0;
+    let mut k = 1;
     while k + 1 < OLVER_TERMS {
         let mut j = 0;
         while j <= k {
-            let (c, e) = (u[k][j], (k + 2 * j) as f64);
-            u[k + 1][j] += c * (e / 2.0 + 1.0 / (8.0 * (e + 1.0)));
-            u[k + 1][j + 1] -= c * (e / 2.0 + 5.0 / (8.0 * (e + 3.0)));
+            let half_slope = (k + 2 * j) as f64 * d[k][j] / 2.0;
+            d[k + 1][j] += half_slope;
+            d[k + 1][j + 1] -= half_slope;
+            j += 1;
+        }
+        let mut i = 1;
+        while i < k {
+            let (mut a, other) = (0, k - i);
+            while a <= i {
+                let mut b = 0;
+                while b <= other {
+                    let product =
+                        (i + 2 * a) as f64 * d[i][a] * (other + 2 * b) as f64 * d[other][b];
+                    let power = k + 1 + 2 * (a + b);
+                    d[k + 1][a + b] += product / 2.0 / power as f64;
+                    d[k + 1][a + b + 1] -= product / 2.0 / (power + 2) as f64;
+                    b += 1;
+                }
+                a += 1;
+            }
+            i += 1;
+        }
+        k += 1;
+    }
+    d
+}
+
+/// Coefficients of `p^(k + 2 j)` times `k + 2 j - less`.
+const fn times_power(mut d: Coefficients, less: usize) -> Coefficients {
+    let mut k = 1;
+    while k < OLVER_TERMS {
+        let mut j = 0;
+        while j <= k {
+            d[k][j] *= (k + 2 * j - less) as f64;
             j += 1;
         }
         k += 1;
     }
-    u
+    d
 }

@@ -7,11 +7,17 @@
 //! `L(kappa) = ln 0F1(; d/2; kappa^2 / 4)`, which is 0 at `kappa = 0`; against the **surface** measure
 //! `ln |S^(d-1)|` is subtracted (Mardia & Jupp 2000, section 9.3.2).
 
+pub mod approximations;
 pub mod bessel;
 pub mod concentration;
 mod distribution;
+mod divergence;
+mod quadrature;
+mod radial;
 mod sampling;
 
 pub use distribution::{
-    VmfError, VonMisesFisher, ln_normaliser, ln_normaliser_scaled, ln_sphere_area,
+    FisherInformation, VmfError, VonMisesFisher, ln_normaliser, ln_normaliser_scaled,
+    ln_sphere_area,
 };
+pub use radial::Radial;

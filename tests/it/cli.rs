@@ -1,8 +1,9 @@
 //! The command line as a newcomer meets it.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -281,6 +282,11 @@ fn wrong_usage_is_exit_code_2() {
         &["--device", "gpu"],
         &["--no-such-flag"],
         &["predict", "--model", "m.json"],
+        &["vmf", "--dim", "1", "--kappa", "2"],
+        &["vmf", "--dim", "3", "--kappa", "-1"],
+        &["vmf", "--dim", "3", "--mean-resultant-length", "1"],
+        &["vmf", "--dim", "3"],
+        &["vmf", "--dim", "3", "--kappa", "1", "--n", "5"],
         &["--embeddings", "x.npy", "--text-file", "x.txt"],
     ] {
         fail(2, args);
@@ -348,6 +354,68 @@ fn models_lists_the_nine_of_openai() {
             "{name}\n{out}"
         );
     }
+}
+
+#[test]
+fn vmf_computes_one_distribution_an_estimate_or_a_table() {
+    let folder = TempDir::new().unwrap();
+    let out = succeed(
+        folder.path(),
+        &["vmf", "--dim", "768", "--kappa", "500", "--json"],
+    );
+    let one: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(one["dim"], 768);
+    // mpmath, tests/fixtures/vmf.csv
+    assert_eq!(one["mean_resultant_length"], 0.493_035_031_132_43);
+    assert!(one["angle_50"].as_f64() < one["angle_99"].as_f64());
+    let text = succeed(folder.path(), &["vmf", "--dim", "768", "--kappa", "500"]);
+    assert!(text.contains("0.49303503113243\n"), "{text}");
+    let args = [
+        "vmf",
+        "--dim",
+        "768",
+        "--mean_resultant_length",
+        "0.4",
+        "--n",
+        "20",
+        "--json",
+    ];
+    let estimate: Value = serde_json::from_str(&succeed(folder.path(), &args)).unwrap();
+    let number = |key: &str| estimate[key].as_f64().unwrap();
+    assert!(number("kappa_bias_corrected") < number("kappa"));
+    assert!(number("kappa_standard_error") > 0.0);
+
+    let table = |input: &str| {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_vmfmix"))
+            .arg("vmf")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(input.as_bytes())
+            .unwrap();
+        let output = child.wait_with_output().unwrap();
+        let words = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+        (output.status.code(), words)
+    };
+    let (code, [out, err]) = table("768 500\n\n2 0\n");
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    let rows: Vec<Vec<&str>> = out.lines().map(|line| line.split('\t').collect()).collect();
+    assert_eq!(
+        (rows[0][0], rows[1][1], rows[2][0], rows.len()),
+        ("dim", "500.0", "2", 3)
+    );
+    let (code, [_, err]) = table("768 500\n768 -1\n");
+    assert_eq!(code, Some(1));
+    assert_eq!(
+        err,
+        "error: standard input, line 2: kappa `-1`: give a finite number that is not negative\n"
+    );
 }
 
 fn write_npy(path: &str, rows: usize, columns: usize, value: impl Fn(usize, usize) -> f32) {

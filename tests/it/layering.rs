@@ -14,6 +14,7 @@ const LAYERS: [(&str, usize, &[&str]); 10] = [
         "vmf",
         0,
         &[
+            "libm",
             "ndarray",
             "rand",
             "rand_distr",

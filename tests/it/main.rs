@@ -5,4 +5,5 @@ mod encoder;
 mod layering;
 mod mixture;
 mod report;
+mod sampling;
 mod vmf;
