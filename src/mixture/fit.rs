@@ -1,6 +1,6 @@
 //! The one EM loop, over [`Observations`] wherever they are.
 
-use ndarray::{Array1, Array2, Zip};
+use ndarray::{Array1, Array2};
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256Plus;
 
@@ -148,21 +148,12 @@ impl<R> Run<'_, R> {
                 });
             }
         }
-        let effective_sizes = Zip::from(&statistics.masses)
-            .and(&statistics.squares)
-            .map_collect(|mass, square| {
-                if *square > 0.0 {
-                    mass * mass / square
-                } else {
-                    0.0
-                }
-            });
         let total = weights.sum();
         Ok(VonMisesFisherMixture::new(
             weights / total,
             means,
             concentrations,
-            effective_sizes,
+            statistics.squares.clone(),
         ))
     }
 }

@@ -10,7 +10,7 @@ use vmfmix::mixture::metrics::{
 };
 use vmfmix::mixture::{MixtureError, VonMisesFisherMixture, Warning};
 use vmfmix::vmf::VonMisesFisher;
-use vmfmix::vmf::concentration::mean_resultant_length;
+use vmfmix::vmf::concentration::{mean_resultant_length, standard_error};
 
 /// Points of vMF distributions with random means, and which each came from.
 fn synthetic(
@@ -91,6 +91,49 @@ fn recovers_three_components_in_512_dimensions_within_three_standard_errors() {
             );
         }
     }
+}
+
+/// Two overlapping components fitted again and again: how the estimates of a concentration really scatter.
+#[test]
+fn the_effective_size_of_an_overlapping_component_is_its_sum_of_squared_responsibilities() {
+    const FITS: usize = 1000;
+    let (d, kappa, n, angle) = (16, 20.0, 200, std::f64::consts::FRAC_PI_4);
+    let mean = |angle: f64| {
+        Array1::from_shape_fn(d, |i| {
+            [angle.cos(), angle.sin()].get(i).copied().unwrap_or(0.0)
+        })
+    };
+    let sides = [0.0, angle].map(|angle| VonMisesFisher::new(mean(angle), kappa).unwrap());
+    let mut rng = Xoshiro256Plus::seed_from_u64(1);
+    let mut corrected = Vec::with_capacity(FITS);
+    let (mut predicted, mut predicted_by_kish) = (0.0, 0.0);
+    for _ in 0..FITS {
+        let parts = sides.each_ref().map(|side| side.sample::<f64>(n, &mut rng));
+        let rows = concatenate(Axis(0), &[parts[0].view(), parts[1].view()]).unwrap();
+        let model: VonMisesFisherMixture = VonMisesFisherMixture::params(2)
+            .n_runs(1)
+            .tolerance(1e-9)
+            .max_n_iterations(2000)
+            .fit(&DatasetBase::from(rows))
+            .unwrap();
+        let cosines = model.mean_directions().dot(&mean(0.0));
+        let first = usize::from(cosines[1] > cosines[0]);
+        corrected.push(model.bias_corrected_concentrations()[first]);
+        predicted += model.concentration_standard_errors()[first] / FITS as f64;
+        let mass = model.weights()[first] * 2.0 * n as f64;
+        let kish = mass * mass / model.effective_sizes()[first];
+        predicted_by_kish += standard_error(d, corrected[corrected.len() - 1], kish) / FITS as f64;
+    }
+    let average = corrected.iter().sum::<f64>() / FITS as f64;
+    let variance = corrected.iter().map(|x| (x - average).powi(2)).sum::<f64>() / (FITS - 1) as f64;
+    let spread = variance.sqrt();
+    println!(
+        "kappa {average:.2}, spread {spread:.3}, predicted {predicted:.3}, by Kish's size {predicted_by_kish:.3}"
+    );
+    assert!((average / kappa - 1.0).abs() < 0.01);
+    let short = |predicted: f64| 1.0 - predicted / spread;
+    assert!(short(predicted).abs() < 0.15);
+    assert!(short(predicted_by_kish) > 1.5 * short(predicted));
 }
 
 #[test]
