@@ -83,13 +83,9 @@ impl Radial {
         radial
     }
 
-    /// The probability of an angle up to `theta`, in `[0, pi]`.
+    /// The probability of an angle up to `theta`, in `[0, pi]`, to full relative precision.
     pub fn angle_cdf(&self, theta: f64) -> f64 {
-        if theta <= self.mode {
-            self.within(theta)
-        } else {
-            1.0 - self.beyond(theta)
-        }
+        self.between(0.0, theta)
     }
 
     /// The angle within which this share of the probability lies.
@@ -109,19 +105,15 @@ impl Radial {
         if within == 0.0 || beyond == 0.0 {
             return if within == 0.0 { 0.0 } else { PI };
         }
-        let inside = within <= self.within(self.mode);
-        let (mut low, mut high) = if inside {
-            (0.0, self.mode)
-        } else {
-            (self.mode, PI)
-        };
+        let inside = within <= beyond;
+        let (mut low, mut high) = (0.0, PI);
         let mut theta = self.mode;
-        // Newton's method on the logarithm of the tail, which is concave: from the mode it does not overshoot.
+        // Newton's method on the logarithm of the tail, which is nearly straight where the tail is small.
         for _ in 0..MAX_STEPS {
             let (tail, goal, sign) = if inside {
-                (self.within(theta), within, 1.0)
+                (self.between(0.0, theta), within, 1.0)
             } else {
-                (self.beyond(theta), beyond, -1.0)
+                (self.between(theta, PI), beyond, -1.0)
             };
             let excess = (tail / goal).ln();
             if excess * sign > 0.0 {
@@ -146,14 +138,16 @@ impl Radial {
         theta
     }
 
-    /// Probability of the angles below one that is at most the mode.
-    fn within(&self, theta: f64) -> f64 {
-        self.mass(theta, 0.0) / self.total
-    }
-
-    /// Probability of the angles above one that is at least the mode.
-    fn beyond(&self, theta: f64) -> f64 {
-        self.mass(theta, PI) / self.total
+    /// Probability of the angles between two.
+    fn between(&self, low: f64, high: f64) -> f64 {
+        let sum = if high <= self.mode {
+            self.mass(high, low)
+        } else if low >= self.mode {
+            self.mass(low, high)
+        } else {
+            self.mass(self.mode, low) + self.mass(self.mode, high)
+        };
+        sum / self.total
     }
 
     /// Mass between `near` and `end`, where the density falls from `near` on.
@@ -228,12 +222,7 @@ impl Continuous<f64, f64> for Radial {
 
 impl ContinuousCDF<f64, f64> for Radial {
     fn cdf(&self, t: f64) -> f64 {
-        let theta = t.clamp(-1.0, 1.0).acos();
-        if theta < self.mode {
-            1.0 - self.within(theta)
-        } else {
-            self.beyond(theta)
-        }
+        self.between(t.clamp(-1.0, 1.0).acos(), PI)
     }
 
     fn sf(&self, t: f64) -> f64 {

@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use ndarray::{Array1, Array2, array};
+use ndarray::{Array1, Array2, ArrayView1, array};
+use proptest::prelude::*;
+use rand::SeedableRng;
+use rand_xoshiro::Xoshiro256Plus;
+use statrs::distribution::{Beta, Continuous, ContinuousCDF};
 use vmfmix::vmf::bessel::{
     Ratio, ln_bessel_i, ln_bessel_i_scaled, ln_hyp0f1, ln_hyp0f1_scaled, ratio,
 };
-use vmfmix::vmf::concentration::{mean_resultant, solve, solve_complement};
+use vmfmix::vmf::concentration::{confidence_interval, mean_resultant, solve, solve_complement};
 use vmfmix::vmf::{VonMisesFisher, ln_normaliser, ln_normaliser_scaled, ln_sphere_area};
 
 /// Largest error of any function at any dimension and concentration.
@@ -264,8 +268,7 @@ fn has_the_special_cases_of_the_circle_and_the_sphere() {
             mixed(vmf.ln_pdf(vmf.mean()), fisher + kappa) < 1e-14 * kappa.max(20.0),
             "{kappa}"
         );
-        let von_mises =
-            statrs::distribution::Continuous::ln_pdf(&around(0, 2, kappa).radial(), 0.5);
+        let von_mises = around(0, 2, kappa).radial().ln_pdf(0.5);
         // Two angles have the same cosine; dt = sin theta d theta.
         let expected = 2.0_f64.ln() + kappa * 0.5
             - ln_bessel_i(0.0, kappa)
@@ -298,4 +301,113 @@ fn survives_json_and_refuses_what_is_no_distribution() {
             .to_string()
             .contains("the concentration is -1")
     );
+}
+
+#[test]
+fn the_published_approximations_are_as_good_as_their_papers_say() {
+    use vmfmix::vmf::approximations::{banerjee_2005, song_2012, sra_2012, tanabe_2007};
+    type Approximation = (&'static str, fn(usize, f64) -> f64);
+    let approximations: [Approximation; 4] = [
+        ("Banerjee 2005", banerjee_2005),
+        ("Tanabe 2007", tanabe_2007),
+        ("Sra 2012", sra_2012),
+        ("Song 2012", song_2012),
+    ];
+    for (d, bounds) in [
+        (3, [5e-2, 6e-2, 1e-4, 1e-9]),
+        (768, [3e-4, 3e-4, 1e-10, 1e-12]),
+    ] {
+        for ((name, approximation), bound) in approximations.into_iter().zip(bounds) {
+            let lengths = (1..1000).map(|i| f64::from(i) / 1000.0);
+            let worst = lengths
+                .map(|r| relative(approximation(d, r), solve(d, r)))
+                .fold(0.0, f64::max);
+            println!("{name} at d = {d}: {worst:.1e}");
+            assert!(worst < bound, "{name} at d = {d}: {worst}");
+        }
+    }
+}
+
+#[test]
+fn the_cosine_has_the_distributions_known_in_closed_form() {
+    // Uniform directions: (1 + t) / 2 is beta distributed.
+    for d in [2, 3, 10, 768] {
+        let shape = (d as f64 - 1.0) / 2.0;
+        let beta = Beta::new(shape, shape).unwrap();
+        let radial = around(0, d, 0.0).radial();
+        for t in [-0.9, -0.1, 0.0, 0.02, 0.5] {
+            assert!(
+                (radial.cdf(t) - beta.cdf((1.0 + t) / 2.0)).abs() < 1e-11,
+                "d = {d}, t = {t}"
+            );
+        }
+    }
+    // On the sphere: sf(t) = (e^kappa - e^(kappa t)) / (e^kappa - e^-kappa).
+    for kappa in [0.01_f64, 1.0, 30.0, 1e4, 1e8] {
+        let radial = around(0, 3, kappa).radial();
+        for p in [1e-12, 0.01, 0.5, 0.99] {
+            let angle = radial.angle(p);
+            let closed =
+                (-2.0 * kappa * (angle / 2.0).sin().powi(2)).exp_m1() / (-2.0 * kappa).exp_m1();
+            assert!(
+                relative(closed, p) < 1e-12,
+                "kappa = {kappa}, p = {p}: {closed}"
+            );
+        }
+    }
+}
+
+#[test]
+fn quantiles_invert_the_distribution_in_both_tails() {
+    for (d, kappa) in [
+        (2, 0.5),
+        (2, 1e6),
+        (5, 3.0),
+        (64, 1e3),
+        (768, 20.0),
+        (768, 1e5),
+        (32768, 1e4),
+    ] {
+        let radial = around(0, d, kappa).radial();
+        for p in [1e-9, 1e-3, 0.3, 0.5, 0.9, 1.0 - 1e-6] {
+            assert!(
+                relative(radial.angle_cdf(radial.angle(p)), p) < 1e-10,
+                "d = {d}, kappa = {kappa}, p = {p}"
+            );
+        }
+        assert_eq!((radial.cdf(-1.0), radial.cdf(1.0)), (0.0, 1.0));
+    }
+}
+
+#[test]
+fn a_confidence_interval_holds_the_concentration_as_often_as_it_says() {
+    const SAMPLES: usize = 2000;
+    let (d, kappa, n) = (64, 50.0, 40);
+    let vmf = around(0, d, kappa);
+    let mut rng = Xoshiro256Plus::seed_from_u64(5);
+    let inside = (0..SAMPLES).filter(|_| {
+        let fitted = VonMisesFisher::fit(vmf.sample::<f64>(n, &mut rng).view(), None).unwrap();
+        let (low, high) = confidence_interval(d, fitted.mean_resultant_length(), n as f64, 0.9);
+        low <= kappa && kappa <= high
+    });
+    let coverage = inside.count() as f64 / SAMPLES as f64;
+    println!("coverage of the 90 % interval: {coverage}");
+    assert!((coverage - 0.9).abs() < 0.025, "{coverage}");
+}
+
+proptest! {
+    #[test]
+    fn densities_turn_with_the_sphere(seed in 0_u64..1000, d in 2_usize..40, kappa in 0.0..1e3) {
+        let draw = |seed| around(0, d, 0.0).sample::<f64>(3, &mut Xoshiro256Plus::seed_from_u64(seed));
+        let points = draw(seed);
+        // A reflection turns both the mean and the point.
+        let mirror = points.row(2);
+        let turn = |x: ArrayView1<'_, f64>| &x - &(&mirror * (2.0 * mirror.dot(&x)));
+        let density = |mean: Array1<f64>, x: Array1<f64>| {
+            VonMisesFisher::new(mean, kappa).unwrap().ln_pdf(x.view())
+        };
+        let before = density(points.row(0).to_owned(), points.row(1).to_owned());
+        let after = density(turn(points.row(0)), turn(points.row(1)));
+        prop_assert!((before - after).abs() < 1e-13 * kappa.max(100.0));
+    }
 }
