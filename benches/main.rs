@@ -1,6 +1,14 @@
 //! `cargo bench`; see README.md in this folder.
 
+mod mixture;
 mod vmf;
 
-criterion::criterion_group!(benches, vmf::normaliser, vmf::solve, vmf::sample);
+criterion::criterion_group!(
+    benches,
+    vmf::normaliser,
+    vmf::solve,
+    vmf::sample,
+    mixture::product,
+    mixture::sweep
+);
 criterion::criterion_main!(benches);

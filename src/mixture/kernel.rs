@@ -1,22 +1,37 @@
-//! The fused sweep over a block of rows: logits, responsibilities and statistics, or per-row scores.
+//! The fused sweep over a block of rows: cosines, responsibilities and statistics, or per-row scores.
 //!
-//! A block is small enough that its rows and responsibilities stay in cache between the two matrix products.
+//! A block stays in cache between its two halves. The first is a matrix product; the second is one too where many
+//! components share a point, and a sum over the few that count where not, as is usual in many dimensions.
 
 use linfa::Float;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut2, Axis};
+use pulp::{Arch, Simd, WithSimd};
 
 use super::Statistics;
+use super::simd::{argmax, exp_in_place, largest};
 
-/// Rows of a block: at 768 dimensions and 64 components it takes under a megabyte in `f32`.
+/// Rows of a block unless set otherwise: in 768 dimensions they take three quarters of a megabyte in `f32`.
 pub(super) const BLOCK_ROWS: usize = 256;
 
+/// Responsibilities below this are left out of the statistics: less than `f32` keeps of the sums they belong to.
+const NEGLIGIBLE: f64 = 1e-8;
+
+/// Largest share of responsibilities that count for which summing over them beats the matrix product.
+const SPARSE: f64 = 0.15;
+
+/// Entries that are summed in the precision of the data before they are added in `f64`.
+const TOGETHER: usize = 4;
+
 /// How a point is shared among the components.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Assignment {
-    /// By its responsibilities.
+    /// By its responsibilities: EM.
+    #[default]
     Soft,
-    /// Wholly to the likeliest component.
+    /// Wholly to the likeliest component: classification EM (Celeux & Govaert 1992).
     Hard,
+    /// Wholly to one component drawn by the responsibilities: stochastic EM (Celeux & Diebolt 1985).
+    Stochastic,
 }
 
 /// What a sweep needs of a model: `logit_k(x) = kappa_k (mu_k . x - 1) + offset_k`.
@@ -28,6 +43,10 @@ pub struct Scorer {
     pub concentrations: Array1<f64>,
     /// `ln w_k - (L(kappa_k) - kappa_k)`, shape `(n_components,)`.
     pub offsets: Array1<f64>,
+    /// Power to which densities are raised before they are shared out: below 1 while annealing.
+    pub inverse_temperature: f64,
+    /// Seed of the draws of [`Assignment::Stochastic`].
+    pub seed: u64,
 }
 
 impl Scorer {
@@ -38,6 +57,8 @@ impl Scorer {
             mean_directions,
             concentrations: Array1::ones(k),
             offsets: Array1::ones(k),
+            inverse_temperature: 1.0,
+            seed: 0,
         }
     }
 }
@@ -45,104 +66,260 @@ impl Scorer {
 /// A [`Scorer`] in the precision of the data.
 pub(super) struct Kernel<F> {
     means: Array2<F>,
-    concentrations: Array1<f64>,
-    offsets: Array1<f64>,
+    concentrations: Vec<f64>,
+    /// The offsets less the concentrations.
+    constants: Vec<f64>,
     assignment: Assignment,
+    inverse_temperature: f64,
+    seed: u64,
+    arch: Arch,
+}
+
+/// A block of rows, each of which becomes a direction when multiplied by its inverse length.
+pub(super) struct Block<'a, F> {
+    pub rows: ArrayView2<'a, F>,
+    pub inverse_lengths: ArrayView1<'a, f64>,
+    pub sample_weights: Option<ArrayView1<'a, f64>>,
+    /// Position of the first row among all: the draws of a point do not depend on the blocks.
+    pub first: usize,
+}
+
+/// What one thread needs to work on block after block.
+pub(super) struct Scratch<F> {
+    /// Cosines, then responsibilities over lengths, shape `(n_rows, n_components)`.
+    shares: Array2<F>,
+    /// Sums of a block, shape `(n_components, dimension)`; empty until a block is dense.
+    sums: Array2<F>,
+    /// Rows and shares that count, by component.
+    entries: Vec<Vec<(u32, F)>>,
 }
 
 impl<F: Float> Kernel<F> {
     pub(super) fn new(scorer: &Scorer, assignment: Assignment) -> Self {
         Self {
             means: scorer.mean_directions.mapv(F::cast),
-            concentrations: scorer.concentrations.clone(),
-            offsets: scorer.offsets.clone(),
+            concentrations: scorer.concentrations.to_vec(),
+            constants: (&scorer.offsets - &scorer.concentrations).to_vec(),
             assignment,
+            inverse_temperature: scorer.inverse_temperature,
+            seed: scorer.seed,
+            arch: Arch::new(),
         }
     }
 
-    /// Adds the statistics of a block of rows with the given inverse lengths and sample weights.
+    pub(super) fn scratch(&self) -> Scratch<F> {
+        Scratch {
+            shares: Array2::zeros((0, self.means.nrows())),
+            sums: Array2::zeros((0, 0)),
+            entries: vec![Vec::new(); self.means.nrows()],
+        }
+    }
+
+    /// Adds the statistics of a block.
     pub(super) fn accumulate(
         &self,
-        rows: ArrayView2<'_, F>,
-        inverse_lengths: ArrayView1<'_, f64>,
-        sample_weights: Option<ArrayView1<'_, f64>>,
+        block: &Block<'_, F>,
+        scratch: &mut Scratch<F>,
         into: &mut Statistics,
     ) {
-        let (mut logits, ln_likelihoods) = self.responsibilities(rows, inverse_lengths);
-        let mut weights = Array2::<F>::zeros(logits.dim());
-        for (i, mut row) in logits.rows_mut().into_iter().enumerate() {
-            let sample_weight = sample_weights.map_or(1.0, |w| w[i]);
-            into.squares
-                .zip_mut_with(&row, |sum, r| *sum += sample_weight * r * r);
-            row *= sample_weight;
-            into.total += sample_weight;
-            into.log_likelihood += sample_weight * ln_likelihoods[i];
-            into.masses += &row;
-            for (w, r) in weights.row_mut(i).iter_mut().zip(&row) {
-                *w = F::cast(r * inverse_lengths[i]);
+        self.cosines(block, &mut scratch.shares);
+        let count = self.arch.dispatch(ShareOut {
+            kernel: self,
+            block,
+            shares: &mut scratch.shares,
+            into,
+        });
+        if count > SPARSE * scratch.shares.len() as f64 {
+            if scratch.sums.is_empty() {
+                scratch.sums = Array2::zeros(self.means.dim());
+            }
+            product(scratch.shares.t(), block.rows, scratch.sums.view_mut());
+            into.resultants
+                .zip_mut_with(&scratch.sums, |total, &sum| *total += float(sum));
+            return;
+        }
+        scratch.entries.iter_mut().for_each(Vec::clear);
+        for (i, shares) in (0..).zip(scratch.shares.rows()) {
+            for (k, &share) in shares.iter().enumerate() {
+                if share != F::zero() {
+                    scratch.entries[k].push((i, share));
+                }
             }
         }
-        let mut sums = Array2::<F>::zeros(self.means.dim());
-        product(weights.t(), rows, sums.view_mut());
-        into.resultants
-            .zip_mut_with(&sums, |total, &sum| *total += float(sum));
+        self.arch.dispatch(SumEntries {
+            rows: block.rows,
+            entries: &scratch.entries,
+            resultants: &mut into.resultants,
+        });
     }
 
     /// Responsibilities `(n_rows, n_components)` and log-likelihoods `(n_rows,)` against the uniform measure.
-    pub(super) fn responsibilities(
-        &self,
-        rows: ArrayView2<'_, F>,
-        inverse_lengths: ArrayView1<'_, f64>,
-    ) -> (Array2<f64>, Array1<f64>) {
-        let mut cosines = Array2::<F>::zeros((rows.nrows(), self.means.nrows()));
-        product(rows, self.means.t(), cosines.view_mut());
-        let mut logits = cosines.mapv(float);
-        let mut ln_likelihoods = Array1::zeros(rows.nrows());
-        for ((mut row, ln_likelihood), scale) in logits
-            .rows_mut()
-            .into_iter()
-            .zip(&mut ln_likelihoods)
-            .zip(inverse_lengths)
-        {
-            for ((x, kappa), offset) in row.iter_mut().zip(&self.concentrations).zip(&self.offsets)
-            {
-                *x = kappa * (*x * scale - 1.0) + offset;
-            }
-            *ln_likelihood = match self.assignment {
-                Assignment::Soft => normalise(row.as_slice_mut().expect("rows are contiguous")),
-                Assignment::Hard => {
-                    let (best, value) = argmax(row.view());
-                    row.fill(0.0);
-                    row[best] = 1.0;
-                    value
-                }
-            };
+    pub(super) fn responsibilities(&self, block: &Block<'_, F>) -> (Array2<f64>, Array1<f64>) {
+        let mut cosines = Array2::zeros((0, self.means.nrows()));
+        self.cosines(block, &mut cosines);
+        let mut responsibilities = Array2::zeros(cosines.dim());
+        let mut ln_likelihoods = Array1::zeros(cosines.nrows());
+        let rows = responsibilities.rows_mut().into_iter();
+        for (i, (mut row, ln_likelihood)) in rows.zip(&mut ln_likelihoods).enumerate() {
+            *ln_likelihood = self.share(
+                cosines.row(i).as_slice().expect("rows are contiguous"),
+                block.inverse_lengths[i],
+                block.first + i,
+                row.as_slice_mut().expect("rows are contiguous"),
+            );
         }
-        (logits, ln_likelihoods)
+        (responsibilities, ln_likelihoods)
+    }
+
+    /// Products of the rows with the means.
+    fn cosines(&self, block: &Block<'_, F>, into: &mut Array2<F>) {
+        let shape = (block.rows.nrows(), self.means.nrows());
+        if into.dim() != shape {
+            *into = Array2::zeros(shape);
+        }
+        product(block.rows, self.means.t(), into.view_mut());
+    }
+
+    /// The responsibilities of one row from its products with the means, and its log-likelihood.
+    #[inline(always)]
+    fn share(&self, cosines: &[F], scale: f64, row: usize, shares: &mut [f64]) -> f64 {
+        let parameters = self.concentrations.iter().zip(&self.constants);
+        for ((share, &cosine), (kappa, constant)) in shares.iter_mut().zip(cosines).zip(parameters)
+        {
+            *share = kappa * (float(cosine) * scale) + constant;
+        }
+        let most = largest(shares);
+        if self.assignment == Assignment::Hard {
+            let best = argmax(shares, most);
+            shares.fill(0.0);
+            shares[best] = 1.0;
+            return most;
+        }
+        let mut ln_likelihood = None;
+        if self.inverse_temperature != 1.0 {
+            let sum: f64 = shares.iter().map(|x| (x - most).exp()).sum();
+            ln_likelihood = Some(most + sum.ln());
+        }
+        for share in shares.iter_mut() {
+            *share = self.inverse_temperature * (*share - most);
+        }
+        let sum = exp_in_place(shares);
+        let ln_likelihood = ln_likelihood.unwrap_or(most + sum.ln());
+        if self.assignment == Assignment::Stochastic {
+            let best = draw(shares, sum * uniform(self.seed, row));
+            shares.fill(0.0);
+            shares[best] = 1.0;
+            return ln_likelihood;
+        }
+        let over_sum = 1.0 / sum;
+        shares.iter_mut().for_each(|share| *share *= over_sum);
+        ln_likelihood
     }
 }
 
-/// Turns logits into probabilities in place and returns their log-sum-exp.
-fn normalise(logits: &mut [f64]) -> f64 {
-    let max = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+/// Turns the cosines of a block into shares, adds all statistics but the resultants, and counts the shares that are
+/// not zero.
+struct ShareOut<'a, 'b, F> {
+    kernel: &'a Kernel<F>,
+    block: &'a Block<'b, F>,
+    shares: &'a mut Array2<F>,
+    into: &'a mut Statistics,
+}
+
+impl<F: Float> WithSimd for ShareOut<'_, '_, F> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> f64 {
+        let Self {
+            kernel,
+            block,
+            shares,
+            into,
+        } = self;
+        let n_components = kernel.means.nrows();
+        let mut responsibilities = vec![0.0; n_components];
+        let mut counts = vec![0.0; n_components];
+        let masses = into.masses.as_slice_mut().expect("a vector is contiguous");
+        let squares = into.squares.as_slice_mut().expect("a vector is contiguous");
+        for (i, mut row) in shares.rows_mut().into_iter().enumerate() {
+            let row = row.as_slice_mut().expect("rows are contiguous");
+            let scale = block.inverse_lengths[i];
+            let weight = block.sample_weights.map_or(1.0, |weights| weights[i]);
+            let ln_likelihood = kernel.share(row, scale, block.first + i, &mut responsibilities);
+            into.total += weight;
+            into.log_likelihood += weight * ln_likelihood;
+            let sums = masses.iter_mut().zip(squares.iter_mut()).zip(&mut counts);
+            let shares = responsibilities.iter().zip(row);
+            for (((mass, square), count), (&r, share)) in sums.zip(shares) {
+                let r = if r < NEGLIGIBLE { 0.0 } else { r };
+                *mass += weight * r;
+                *square += weight * r * r;
+                *count += if r > 0.0 { 1.0 } else { 0.0 };
+                *share = F::cast(weight * scale * r);
+            }
+        }
+        counts.iter().sum()
+    }
+}
+
+/// Adds to each component's resultant the rows that count for it.
+struct SumEntries<'a, 'b, F> {
+    rows: ArrayView2<'b, F>,
+    entries: &'a [Vec<(u32, F)>],
+    resultants: &'a mut Array2<f64>,
+}
+
+impl<F: Float> WithSimd for SumEntries<'_, '_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let rows = self.rows.as_standard_layout();
+        let d = rows.ncols();
+        let values = rows.as_slice().expect("standard layout");
+        let row = |i: u32| &values[i as usize * d..][..d];
+        for (entries, mut resultant) in self.entries.iter().zip(self.resultants.rows_mut()) {
+            let total = resultant.as_slice_mut().expect("rows are contiguous");
+            let mut groups = entries.chunks_exact(TOGETHER);
+            for group in &mut groups {
+                let [(a, wa), (b, wb), (c, wc), (e, we)] = *group else {
+                    unreachable!("groups have {TOGETHER} entries")
+                };
+                let rows = row(a).iter().zip(row(b)).zip(row(c)).zip(row(e));
+                for (total, (((&a, &b), &c), &e)) in total.iter_mut().zip(rows) {
+                    *total += float((wa * a + wb * b) + (wc * c + we * e));
+                }
+            }
+            for &(i, w) in groups.remainder() {
+                for (total, &x) in total.iter_mut().zip(row(i)) {
+                    *total += float(w * x);
+                }
+            }
+        }
+    }
+}
+
+/// Where the running sum of weights passes the target.
+#[inline(always)]
+fn draw(weights: &[f64], target: f64) -> usize {
     let mut sum = 0.0;
-    for x in logits.iter_mut() {
-        *x = (*x - max).exp();
-        sum += *x;
+    for (k, weight) in weights.iter().enumerate() {
+        sum += weight;
+        if sum > target {
+            return k;
+        }
     }
-    logits.iter_mut().for_each(|x| *x /= sum);
-    max + sum.ln()
+    argmax(weights, largest(weights))
 }
 
-/// Position and value of the largest entry; the first of equals.
-pub(super) fn argmax(row: ArrayView1<'_, f64>) -> (usize, f64) {
-    row.iter()
-        .copied()
-        .enumerate()
-        .fold(
-            (0, f64::NEG_INFINITY),
-            |best, x| if x.1 > best.1 { x } else { best },
-        )
+/// A number in `[0, 1)` for a row, by the mixing function of SplitMix64 (Steele, Lea & Flood 2014).
+#[inline(always)]
+fn uniform(seed: u64, row: usize) -> f64 {
+    let mut z = seed.wrapping_add((row as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
 }
 
 /// Euclidean lengths of rows in `f64`, shape `(n_rows,)`, safe against overflow and underflow of squares.
@@ -168,13 +345,18 @@ pub(super) fn lengths<F: Float>(rows: ArrayView2<'_, F>) -> Array1<f64> {
     })
 }
 
+#[inline(always)]
 pub(super) fn float<F: Float>(x: F) -> f64 {
     x.to_f64().expect("a float converts to f64")
 }
 
 /// `c = a b` by the `gemm` crate, single-threaded: the blocks are what runs in parallel.
 #[expect(unsafe_code, reason = "the gemm crate takes raw pointers")]
-fn product<F: Float>(a: ArrayView2<'_, F>, b: ArrayView2<'_, F>, mut c: ArrayViewMut2<'_, F>) {
+pub(super) fn product<F: Float>(
+    a: ArrayView2<'_, F>,
+    b: ArrayView2<'_, F>,
+    mut c: ArrayViewMut2<'_, F>,
+) {
     assert_eq!(
         (a.nrows(), a.ncols(), b.ncols()),
         (c.nrows(), b.nrows(), c.ncols())

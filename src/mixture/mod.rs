@@ -9,12 +9,12 @@
 mod errors;
 mod fit;
 mod hyperparams;
-
 mod kernel;
 mod linfa;
 pub mod metrics;
 mod model;
 mod observations;
+mod simd;
 mod spherical_kmeans;
 mod statistics;
 

@@ -5,7 +5,8 @@ use ndarray::{Array1, Array2, ArrayView2, Axis, Zip, concatenate};
 use serde::{Deserialize, Serialize};
 
 use super::errors::ParameterError;
-use super::kernel::{Scorer, argmax};
+use super::kernel::Scorer;
+use super::simd::{argmax, largest};
 use super::{InMemory, MixtureError, Warning};
 use crate::vmf::{VonMisesFisher, concentration, ln_normaliser_scaled, ln_sphere_area};
 
@@ -179,11 +180,12 @@ impl VonMisesFisherMixture {
     /// A row has no direction, or the dimension is not the model's.
     pub fn assign<F: Float>(&self, rows: ArrayView2<'_, F>) -> Result<Array1<usize>, MixtureError> {
         let best = |proba: Array2<f64>, _| {
-            proba
-                .rows()
-                .into_iter()
-                .map(|row| argmax(row).0)
-                .collect::<Vec<_>>()
+            let rows = proba.rows().into_iter();
+            rows.map(|row| {
+                let row = row.to_slice().expect("rows are contiguous");
+                argmax(row, largest(row))
+            })
+            .collect::<Vec<_>>()
         };
         Ok(InMemory::new(rows, None)?
             .map_blocks(&self.scorer(), best)?
@@ -236,6 +238,8 @@ impl VonMisesFisherMixture {
             offsets: Zip::from(&self.weights)
                 .and(&self.concentrations)
                 .map_collect(|w, &kappa| w.ln() - ln_normaliser_scaled(d, kappa)),
+            inverse_temperature: 1.0,
+            seed: 0,
         }
     }
 }

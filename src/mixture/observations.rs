@@ -1,10 +1,10 @@
 //! Anything that can turn a model into statistics: data in memory, on disk, on a device, on a cluster.
 
 use linfa::Float;
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, CowArray, Ix2, s};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, CowArray, s};
 use rayon::prelude::*;
 
-use super::kernel::{Assignment, BLOCK_ROWS, Kernel, Scorer, float, lengths};
+use super::kernel::{Assignment, BLOCK_ROWS, Block, Kernel, Scorer, float, lengths};
 use super::{MixtureError, Statistics};
 
 /// Points on the sphere that the EM loop may sweep over, wherever they are.
@@ -35,6 +35,7 @@ pub struct InMemory<'a, F> {
     rows: ArrayView2<'a, F>,
     lengths: Array1<f64>,
     sample_weights: Option<Array1<f64>>,
+    block_size: usize,
 }
 
 /// Blocks are summed in this many groups and the groups in order, for any number of threads: that is what makes
@@ -82,7 +83,14 @@ impl<'a, F: Float> InMemory<'a, F> {
             rows,
             lengths,
             sample_weights,
+            block_size: BLOCK_ROWS,
         })
+    }
+
+    /// Takes this many rows at once, at least one; results are bit-identical for the same block size only.
+    pub fn block_size(mut self, rows: usize) -> Self {
+        self.block_size = rows.max(1);
+        self
     }
 
     /// Calls `visit` with responsibilities and log-likelihoods (uniform measure) of each block, in parallel, and
@@ -94,13 +102,12 @@ impl<'a, F: Float> InMemory<'a, F> {
     ) -> Result<Vec<T>, MixtureError> {
         self.check(scorer)?;
         let kernel = Kernel::<F>::new(scorer, Assignment::Soft);
-        let starts: Vec<usize> = (0..self.rows.nrows()).step_by(BLOCK_ROWS).collect();
+        let starts: Vec<usize> = (0..self.rows.nrows()).step_by(self.block_size).collect();
         Ok(starts
             .into_par_iter()
             .map(|start| {
-                let (rows, inverse_lengths) = self.block(start, start + BLOCK_ROWS);
                 let (responsibilities, ln_likelihoods) =
-                    kernel.responsibilities(rows.view(), inverse_lengths.view());
+                    self.with_block(start, |block| kernel.responsibilities(block));
                 visit(responsibilities, ln_likelihoods)
             })
             .collect())
@@ -115,19 +122,52 @@ impl<'a, F: Float> InMemory<'a, F> {
         }
     }
 
-    /// Rows `start..end` (cut at the last row) and the inverses of their lengths.
-    fn block(&self, start: usize, end: usize) -> (CowArray<'_, F, Ix2>, Array1<f64>) {
-        let end = end.min(self.rows.nrows());
+    /// Hands over the block of rows from `start` on.
+    fn with_block<T>(&self, start: usize, visit: impl FnOnce(&Block<'_, F>) -> T) -> T {
+        let end = self.rows.nrows().min(start + self.block_size);
         let rows = self.rows.slice(s![start..end, ..]);
         let lengths = self.lengths.slice(s![start..end]);
-        if lengths.iter().all(|length| SAFE_LENGTHS.contains(length)) {
-            return (rows.into(), lengths.mapv(f64::recip));
-        }
-        let mut scaled = rows.to_owned();
-        for (mut row, length) in scaled.rows_mut().into_iter().zip(lengths) {
-            row.mapv_inplace(|x| F::cast(float(x) / length));
-        }
-        (scaled.into(), Array1::ones(lengths.len()))
+        let (rows, inverse_lengths) = if lengths.iter().all(|x| SAFE_LENGTHS.contains(x)) {
+            (CowArray::from(rows), lengths.mapv(f64::recip))
+        } else {
+            let mut scaled = rows.to_owned();
+            for (mut row, length) in scaled.rows_mut().into_iter().zip(lengths) {
+                row.mapv_inplace(|x| F::cast(float(x) / length));
+            }
+            (scaled.into(), Array1::ones(end - start))
+        };
+        visit(&Block {
+            rows: rows.view(),
+            inverse_lengths: inverse_lengths.view(),
+            sample_weights: self
+                .sample_weights
+                .as_ref()
+                .map(|weights| weights.slice(s![start..end])),
+            first: start,
+        })
+    }
+
+    /// Statistics of all rows: those of groups of blocks in parallel, merged in order.
+    pub(super) fn sum_groups(
+        &self,
+        (n_components, dimension): (usize, usize),
+        add: impl Fn(std::ops::Range<usize>, &mut Statistics) + Sync,
+    ) -> Statistics {
+        let n = self.rows.nrows();
+        let group_rows = n.div_ceil(GROUPS).next_multiple_of(self.block_size);
+        let parts: Vec<Statistics> = (0..n)
+            .step_by(group_rows.max(1))
+            .collect::<Vec<_>>()
+            .into_par_iter()
+            .map(|first| {
+                let mut part = Statistics::zeros(n_components, dimension);
+                add(first..n.min(first + group_rows), &mut part);
+                part
+            })
+            .collect();
+        let mut statistics = Statistics::zeros(n_components, dimension);
+        parts.iter().for_each(|part| statistics.merge(part));
+        statistics
     }
 }
 
@@ -143,31 +183,12 @@ impl<F: Float> Observations for InMemory<'_, F> {
     fn sweep(&self, scorer: &Scorer, assignment: Assignment) -> Result<Statistics, MixtureError> {
         self.check(scorer)?;
         let kernel = Kernel::<F>::new(scorer, assignment);
-        let n = self.rows.nrows();
-        let group_rows = n
-            .div_ceil(GROUPS)
-            .next_multiple_of(BLOCK_ROWS)
-            .max(BLOCK_ROWS);
-        let groups: Vec<usize> = (0..n).step_by(group_rows).collect();
-        let parts: Vec<Statistics> = groups
-            .into_par_iter()
-            .map(|first| {
-                let mut part = Statistics::zeros(scorer.concentrations.len(), self.dimension());
-                for start in (first..n.min(first + group_rows)).step_by(BLOCK_ROWS) {
-                    let (rows, inverse_lengths) = self.block(start, start + BLOCK_ROWS);
-                    let end = start + rows.nrows();
-                    let weights = self
-                        .sample_weights
-                        .as_ref()
-                        .map(|w| w.slice(s![start..end]));
-                    kernel.accumulate(rows.view(), inverse_lengths.view(), weights, &mut part);
-                }
-                part
-            })
-            .collect();
-        let mut statistics = Statistics::zeros(scorer.concentrations.len(), self.dimension());
-        parts.iter().for_each(|part| statistics.merge(part));
-        Ok(statistics)
+        Ok(self.sum_groups(scorer.mean_directions.dim(), |rows, part| {
+            let mut scratch = kernel.scratch();
+            for start in rows.step_by(self.block_size) {
+                self.with_block(start, |block| kernel.accumulate(block, &mut scratch, part));
+            }
+        }))
     }
 
     fn directions(&self, rows: &[usize]) -> Result<Array2<f64>, MixtureError> {

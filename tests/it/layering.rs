@@ -24,7 +24,7 @@ const LAYERS: [(&str, usize, &[&str]); 10] = [
             "thiserror",
         ],
     ),
-    ("mixture", 1, &["gemm", "linfa", "rayon"]),
+    ("mixture", 1, &["gemm", "linfa", "pulp", "rayon"]),
     (
         "encoder",
         2,
@@ -34,7 +34,6 @@ const LAYERS: [(&str, usize, &[&str]); 10] = [
             "hf_hub",
             "image",
             "memmap2",
-            "pulp",
             "serde_json",
             "tokenizers",
         ],
