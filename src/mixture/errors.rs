@@ -14,17 +14,50 @@ pub enum MixtureError {
     /// The loop may not take a single step.
     #[error("the maximal number of iterations is 0; allow at least 1")]
     NoIterations,
-    /// The tolerance is negative or not a number.
-    #[error("the tolerance is {got}; give a number that is not negative")]
-    Tolerance {
+    /// A block of no rows, or a pool of no threads.
+    #[error("the block size and the number of threads must be at least 1")]
+    NoRowsOrThreads,
+    /// A setting is outside its range.
+    #[error(
+        "the setting `{setting}` is {got}; give a finite number between {least:e} and {most:e}"
+    )]
+    Setting {
+        /// Name of the setting.
+        setting: &'static str,
         /// The value given.
         got: f64,
+        /// Least value allowed.
+        least: f64,
+        /// Greatest value allowed.
+        most: f64,
     },
-    /// The cap on concentrations is not a positive finite number.
-    #[error("the maximal concentration is {got}; give a finite number above 0")]
-    MaxConcentration {
-        /// The value given.
-        got: f64,
+    /// The start that was given does not fit the data or the number of components.
+    #[error("{got} {what} where {expected} are needed; give a start that fits")]
+    Start {
+        /// What does not fit.
+        what: &'static str,
+        /// How many there are.
+        got: usize,
+        /// How many fit.
+        expected: usize,
+    },
+    /// A component lost its points, and that was to be an error.
+    #[error(
+        "component {component} is empty at iteration {iteration}; ask for fewer components, or let empty ones be reseeded or dropped"
+    )]
+    EmptyComponent {
+        /// Zero-based component.
+        component: usize,
+        /// Iteration, from 1; 0 for the start.
+        iteration: usize,
+    },
+    /// Threads could not be started.
+    #[error("{n_threads} threads could not be started ({cause}); ask for fewer")]
+    Threads {
+        /// Threads asked for.
+        n_threads: usize,
+        /// What the thread pool reported.
+        cause: rayon::ThreadPoolBuildError,
     },
     /// There are fewer points than components.
     #[error(
@@ -127,6 +160,14 @@ pub enum Warning {
         /// Zero-based component.
         component: usize,
         /// Iteration, from 1.
+        iteration: usize,
+    },
+    /// A component lost all its points and was left out.
+    #[error("component {component} was empty at iteration {iteration} and left out")]
+    Dropped {
+        /// Zero-based component, as numbered at that iteration.
+        component: usize,
+        /// Iteration, from 1; 0 for the start.
         iteration: usize,
     },
     /// A concentration reached the cap, as duplicated points make it do.

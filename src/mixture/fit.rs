@@ -1,23 +1,28 @@
 //! The one EM loop, over [`Observations`] wherever they are.
 
-use ndarray::{Array1, Array2};
+use ndarray::{Array1, Array2, Axis};
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256Plus;
 
-use super::kernel::Assignment;
+use super::hyperparams::{Concentration, EmptyComponent};
+use super::init::Start;
+use super::kernel::{Assignment, Scorer};
 use super::model::{Convergence, VonMisesFisherMixture};
-use super::spherical_kmeans::spherical_kmeans;
 use super::{MixtureError, Observations, Statistics, VonMisesFisherMixtureValidParams, Warning};
 use crate::vmf::{concentration, ln_sphere_area};
 
 /// A component that holds less than this many points is empty.
 const EMPTY_MASS: f64 = 1e-6;
 
-impl<R: Rng + Clone> VonMisesFisherMixtureValidParams<R> {
+/// Share of the points that noise is thought to be before the first iteration.
+const STARTING_NOISE: f64 = 0.05;
+
+impl<R: Rng + Clone + Sync> VonMisesFisherMixtureValidParams<R> {
     /// Fits a mixture to observations that are not a linfa dataset: on disk, on a device, on a cluster.
     ///
     /// # Errors
-    /// There are fewer points than components, or the observations cannot be swept.
+    /// There are fewer points than components, the start given does not fit, a component is empty and that is to be an
+    /// error, or the observations cannot be swept.
     pub fn fit_observations(
         &self,
         observations: &dyn Observations,
@@ -29,15 +34,25 @@ impl<R: Rng + Clone> VonMisesFisherMixtureValidParams<R> {
                 n_components,
             });
         }
+        let Some(n_threads) = self.n_threads() else {
+            return self.best_run(observations);
+        };
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(n_threads)
+            .build();
+        pool.map_err(|cause| MixtureError::Threads { n_threads, cause })?
+            .install(|| self.best_run(observations))
+    }
+
+    fn best_run(
+        &self,
+        observations: &dyn Observations,
+    ) -> Result<VonMisesFisherMixture, MixtureError> {
         let mut seeds = self.rng().clone();
         let mut best: Option<VonMisesFisherMixture> = None;
         for run in 1..=self.n_runs() {
-            let model = Run {
-                params: self,
-                observations,
-                rng: Xoshiro256Plus::seed_from_u64(seeds.r#gen()),
-            }
-            .fit(run)?;
+            let rng = Xoshiro256Plus::seed_from_u64(seeds.r#gen());
+            let model = Run::new(self, observations, rng).fit(run)?;
             if best
                 .as_ref()
                 .is_none_or(|best| model.log_likelihood() > best.log_likelihood())
@@ -50,13 +65,28 @@ impl<R: Rng + Clone> VonMisesFisherMixtureValidParams<R> {
 }
 
 /// One start and its EM steps.
-struct Run<'a, R> {
+pub(super) struct Run<'a, R> {
     params: &'a VonMisesFisherMixtureValidParams<R>,
     observations: &'a dyn Observations,
     rng: Xoshiro256Plus,
+    /// Met and survived so far.
+    warnings: Vec<Warning>,
 }
 
-impl<R> Run<'_, R> {
+impl<'a, R> Run<'a, R> {
+    pub(super) fn new(
+        params: &'a VonMisesFisherMixtureValidParams<R>,
+        observations: &'a dyn Observations,
+        rng: Xoshiro256Plus,
+    ) -> Self {
+        Self {
+            params,
+            observations,
+            rng,
+            warnings: Vec::new(),
+        }
+    }
+
     fn fit(mut self, run: usize) -> Result<VonMisesFisherMixture, MixtureError> {
         let params = self.params;
         let stage = match params.n_runs() {
@@ -64,22 +94,18 @@ impl<R> Run<'_, R> {
             n => format!("fitting, run {run} of {n}"),
         };
         let mut convergence = Convergence::default();
-        let start = spherical_kmeans(self.observations, params.n_components(), &mut self.rng)?;
-        let mut model = self.maximise(&start, 0, &mut convergence.warnings)?;
-        let mut statistics = self.observations.sweep(&model.scorer(), Assignment::Soft)?;
+        let mut model = self.start()?;
+        let mut statistics = self.sweep(&model, 0)?;
         let mut change = f64::INFINITY;
         while convergence.n_iterations < params.max_n_iterations() && !convergence.converged {
             convergence.n_iterations += 1;
-            model = self.maximise(
-                &statistics,
-                convergence.n_iterations,
-                &mut convergence.warnings,
-            )?;
+            model = self.maximise(&statistics, convergence.n_iterations)?;
             let before = statistics.log_likelihood / statistics.total;
-            statistics = self.observations.sweep(&model.scorer(), Assignment::Soft)?;
+            statistics = self.sweep(&model, convergence.n_iterations)?;
             let after = statistics.log_likelihood / statistics.total;
             change = after - before;
-            convergence.converged = change.abs() < params.tolerance();
+            convergence.converged =
+                change.abs() < params.tolerance() && self.is_annealed(convergence.n_iterations);
             convergence
                 .log_likelihoods
                 .push(after - ln_sphere_area(self.observations.dimension()));
@@ -87,6 +113,7 @@ impl<R> Run<'_, R> {
                 .progress()
                 .update(&stage, convergence.n_iterations, params.max_n_iterations());
         }
+        convergence.warnings = self.warnings;
         if !convergence.converged {
             let n_iterations = convergence.n_iterations;
             convergence.warnings.push(Warning::NotConverged {
@@ -95,65 +122,172 @@ impl<R> Run<'_, R> {
             });
         }
         let cap = params.max_concentration();
-        for (component, _) in model
-            .concentrations()
-            .iter()
-            .enumerate()
-            .filter(|(_, kappa)| **kappa >= cap)
-        {
-            convergence
-                .warnings
-                .push(Warning::ConcentrationCapped { component, cap });
-        }
+        let capped = (0..)
+            .zip(model.concentrations())
+            .filter(|(_, kappa)| **kappa >= cap);
+        let warning = |(component, _)| Warning::ConcentrationCapped { component, cap };
+        convergence.warnings.extend(capped.map(warning));
         Ok(model.with_convergence(convergence))
     }
 
+    /// The model to begin with.
+    fn start(&mut self) -> Result<VonMisesFisherMixture, MixtureError> {
+        let (params, observations) = (self.params, self.observations);
+        let n_components = params.n_components();
+        let start = params
+            .init_method()
+            .start(observations, n_components, &mut self.rng)?;
+        match start {
+            Start::Model(model) => Ok(model),
+            Start::Statistics(mut statistics) => {
+                if params.noise_component() {
+                    statistics = with_noise(statistics);
+                }
+                self.maximise(&statistics, 0)
+            }
+        }
+    }
+
+    fn is_annealed(&self, iteration: usize) -> bool {
+        self.params
+            .annealing()
+            .is_none_or(|annealing| iteration >= annealing.n_iterations)
+    }
+
+    /// The E-step.
+    fn sweep(
+        &mut self,
+        model: &VonMisesFisherMixture,
+        iteration: usize,
+    ) -> Result<Statistics, MixtureError> {
+        let annealing = self.params.annealing();
+        let scorer = Scorer {
+            inverse_temperature: annealing
+                .map_or(1.0, |annealing| annealing.inverse_temperature(iteration)),
+            seed: match self.params.assignment() {
+                Assignment::Stochastic => self.rng.r#gen(),
+                _ => 0,
+            },
+            ..model.scorer()
+        };
+        self.observations.sweep(&scorer, self.params.assignment())
+    }
+
     /// The M-step: weights from the masses, mean directions and concentrations from the resultants.
-    fn maximise(
+    pub(super) fn maximise(
         &mut self,
         statistics: &Statistics,
         iteration: usize,
-        warnings: &mut Vec<Warning>,
     ) -> Result<VonMisesFisherMixture, MixtureError> {
         let (k, d) = statistics.resultants.dim();
-        let cap = self.params.max_concentration();
+        let n_directed = k - usize::from(self.params.noise_component());
         let lengths = statistics
             .resultants
-            .map_axis(ndarray::Axis(1), |r| r.dot(&r).sqrt());
-        let pooled = concentration::solve(d, lengths.sum() / statistics.total).min(cap);
+            .map_axis(Axis(1), |r| r.dot(&r).sqrt());
+        let pooled = {
+            let directed = ndarray::s![..n_directed];
+            let (length, mass) = (
+                lengths.slice(directed).sum(),
+                statistics.masses.slice(directed).sum(),
+            );
+            self.concentration(d, length, mass)
+        };
+        let least = EMPTY_MASS.max(self.params.min_weight() * statistics.total);
         let mut weights = &statistics.masses / statistics.total;
         let mut means = Array2::zeros((k, d));
         let mut concentrations = Array1::zeros(k);
-        for component in 0..k {
+        let mut dropped = Vec::new();
+        for component in 0..n_directed {
             let (mass, length) = (statistics.masses[component], lengths[component]);
-            if mass > EMPTY_MASS && length > 0.0 {
-                means
-                    .row_mut(component)
-                    .assign(&(&statistics.resultants.row(component) / length));
-                concentrations[component] = concentration::solve(d, length / mass).min(cap);
-                continue;
+            let is_empty = mass <= least;
+            if is_empty {
+                match self.params.empty_component() {
+                    EmptyComponent::Error => {
+                        return Err(MixtureError::EmptyComponent {
+                            component,
+                            iteration,
+                        });
+                    }
+                    EmptyComponent::Drop if dropped.len() + 1 < n_directed => {
+                        self.warnings.push(Warning::Dropped {
+                            component,
+                            iteration,
+                        });
+                        dropped.push(component);
+                        continue;
+                    }
+                    EmptyComponent::Drop | EmptyComponent::Reseed => {
+                        self.warnings.push(Warning::Reseeded {
+                            component,
+                            iteration,
+                        });
+                        weights[component] = 1.0 / statistics.total;
+                    }
+                }
             }
-            let row = self.rng.gen_range(0..self.observations.n_samples());
-            means
-                .row_mut(component)
-                .assign(&self.observations.directions(&[row])?.row(0));
-            if mass <= EMPTY_MASS {
-                // Started afresh at a point, as wide as the others are on average. Points that cancel out
-                // (an antipodal pair) instead keep their weight and stay uniform: any direction serves.
-                concentrations[component] = pooled;
-                weights[component] = 1.0 / statistics.total;
-                warnings.push(Warning::Reseeded {
-                    component,
-                    iteration,
-                });
-            }
+            let direction = if is_empty || length == 0.0 {
+                // Started afresh at a point. Points that cancel out (an antipodal pair) keep their weight: any
+                // direction serves them.
+                let row = self.rng.gen_range(0..self.observations.n_samples());
+                self.observations.directions(&[row])?.row(0).to_owned()
+            } else {
+                &statistics.resultants.row(component) / length
+            };
+            means.row_mut(component).assign(&direction);
+            concentrations[component] = match self.params.concentration() {
+                Concentration::Fixed(kappa) => kappa,
+                Concentration::Free if !is_empty => self.concentration(d, length, mass),
+                Concentration::Free | Concentration::Tied => pooled,
+            };
         }
+        // The noise has no direction; the first axis stands for it.
+        means.slice_mut(ndarray::s![n_directed.., 0]).fill(1.0);
+        let kept: Vec<usize> = (0..k)
+            .filter(|component| !dropped.contains(component))
+            .collect();
+        weights = weights.select(Axis(0), &kept);
         let total = weights.sum();
         Ok(VonMisesFisherMixture::new(
             weights / total,
-            means,
-            concentrations,
-            statistics.squares.clone(),
-        ))
+            means.select(Axis(0), &kept),
+            concentrations.select(Axis(0), &kept),
+            statistics.squares.select(Axis(0), &kept),
+        )
+        .with_structure(self.params.concentration(), self.params.noise_component()))
     }
+
+    /// The concentration of points of this mass with a resultant of this length.
+    fn concentration(&self, d: usize, length: f64, mass: f64) -> f64 {
+        let kappa = match self.params.prior() {
+            Some(prior) => concentration::maximum_a_posteriori(d, length / mass, mass, prior),
+            None => concentration::solve(d, length / mass),
+        };
+        kappa.min(self.params.max_concentration())
+    }
+}
+
+/// Statistics with one more component, the last, that takes its share of every other.
+pub(super) fn with_noise(mut statistics: Statistics) -> Statistics {
+    let (k, d) = statistics.resultants.dim();
+    let rest = 1.0 - STARTING_NOISE;
+    let mut wider = Statistics::zeros(k + 1, d);
+    let others = ndarray::s![..k];
+    wider
+        .masses
+        .slice_mut(others)
+        .assign(&(&statistics.masses * rest));
+    wider
+        .squares
+        .slice_mut(others)
+        .assign(&(&statistics.squares * (rest * rest)));
+    statistics.resultants *= rest;
+    wider
+        .resultants
+        .slice_mut(ndarray::s![..k, ..])
+        .assign(&statistics.resultants);
+    wider.masses[k] = STARTING_NOISE * statistics.total;
+    wider.squares[k] = STARTING_NOISE * wider.masses[k];
+    wider.total = statistics.total;
+    wider.log_likelihood = statistics.log_likelihood;
+    wider
 }

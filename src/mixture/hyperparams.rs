@@ -1,12 +1,82 @@
 //! The settings of a fit: an unchecked builder, checked once into a valid one.
 
 use linfa::ParamGuard;
+use ndarray::Array2;
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256Plus;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-use super::{MixtureError, VonMisesFisherMixture};
+use super::kernel::BLOCK_ROWS;
+use super::{Assignment, MixtureError, VonMisesFisherMixture};
 use crate::progress::{Progress, Silent};
+use crate::vmf::concentration::Prior;
+
+/// Where EM starts.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum InitMethod {
+    /// Spherical k-means from a k-means++ start.
+    #[default]
+    SphericalKMeans,
+    /// The points nearest to centres drawn by k-means++ (Arthur & Vassilvitskii 2007).
+    KMeansPlusPlus,
+    /// The points nearest to rows drawn at random.
+    RandomRows,
+    /// Every point in a component drawn at random.
+    RandomResponsibilities,
+    /// The points nearest to these directions, shape `(n_components, dimension)`.
+    Means(Array2<f64>),
+    /// The points with these labels, one for each row, below the number of components.
+    Labels(Vec<usize>),
+    /// A mixture fitted before: a warm start.
+    Model(Box<VonMisesFisherMixture>),
+}
+
+/// What the concentrations have in common.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Concentration {
+    /// Each component has its own.
+    #[default]
+    Free,
+    /// All components have the same, which is estimated.
+    Tied,
+    /// All components have this one.
+    Fixed(f64),
+}
+
+/// What becomes of a component that has lost its points.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EmptyComponent {
+    /// It starts afresh at a point drawn at random.
+    #[default]
+    Reseed,
+    /// It is left out from there on.
+    Drop,
+    /// The fit fails.
+    Error,
+}
+
+/// Deterministic annealing (Ueda & Nakano 1998, Deterministic annealing EM algorithm, Neural Networks 11): densities
+/// are raised to a power that rises geometrically from `start` to 1 before the points are shared out.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Annealing {
+    /// The first power, above 0 and at most 1.
+    pub start: f64,
+    /// Iterations until the power is 1; only then may a run end.
+    pub n_iterations: usize,
+}
+
+impl Annealing {
+    /// The power at an iteration, counted from 0.
+    pub(super) fn inverse_temperature(&self, iteration: usize) -> f64 {
+        if iteration >= self.n_iterations {
+            return 1.0;
+        }
+        self.start
+            .powf(1.0 - iteration as f64 / self.n_iterations as f64)
+    }
+}
 
 /// Settings that have been checked; see [`VonMisesFisherMixtureParams`].
 #[derive(Clone)]
@@ -15,7 +85,17 @@ pub struct VonMisesFisherMixtureValidParams<R> {
     n_runs: usize,
     tolerance: f64,
     max_n_iterations: usize,
+    init_method: InitMethod,
+    concentration: Concentration,
+    assignment: Assignment,
+    annealing: Option<Annealing>,
+    noise_component: bool,
+    prior: Option<Prior>,
     max_concentration: f64,
+    min_weight: f64,
+    empty_component: EmptyComponent,
+    block_size: usize,
+    n_threads: Option<usize>,
     rng: R,
     progress: Arc<dyn Progress>,
 }
@@ -27,7 +107,17 @@ pub struct VonMisesFisherMixtureValidParams<R> {
 /// | [`n_runs`](Self::n_runs) | 4 | restarts, the likeliest is kept |
 /// | [`tolerance`](Self::tolerance) | 1e-6 | nats per point |
 /// | [`max_n_iterations`](Self::max_n_iterations) | 100 | EM steps of a run |
+/// | [`init_method`](Self::init_method) | `SphericalKMeans` | spherical k-means |
+/// | [`concentration`](Self::concentration) | `Free` | each component has its own |
+/// | [`assignment`](Self::assignment) | `Soft` | by responsibilities |
+/// | [`annealing`](Self::annealing) | None | none |
+/// | [`noise_component`](Self::noise_component) | false | none |
+/// | [`prior`](Self::prior) | None | none |
 /// | [`max_concentration`](Self::max_concentration) | 1e6 | cap against duplicated points |
+/// | [`min_weight`](Self::min_weight) | 0.0 | only what holds no point is empty |
+/// | [`empty_component`](Self::empty_component) | `Reseed` | it starts afresh at a point |
+/// | [`block_size`](Self::block_size) | 256 | rows that a thread takes at once |
+/// | [`n_threads`](Self::n_threads) | None | those of the current pool |
 /// | generator | seeded with 42 | |
 #[derive(Clone)]
 pub struct VonMisesFisherMixtureParams<R>(VonMisesFisherMixtureValidParams<R>);
@@ -45,35 +135,80 @@ impl VonMisesFisherMixture {
             n_runs: 4,
             tolerance: 1e-6,
             max_n_iterations: 100,
+            init_method: InitMethod::default(),
+            concentration: Concentration::default(),
+            assignment: Assignment::default(),
+            annealing: None,
+            noise_component: false,
+            prior: None,
             max_concentration: 1e6,
+            min_weight: 0.0,
+            empty_component: EmptyComponent::default(),
+            block_size: BLOCK_ROWS,
+            n_threads: None,
             rng,
             progress: Arc::new(Silent),
         })
     }
 }
 
+/// The setters of the builder and the getters of the checked settings: the same names, the same words.
+macro_rules! settings {
+    ($($(#[doc = $doc:literal])+ $name:ident: $type:ty,)*) => {
+        impl<R> VonMisesFisherMixtureParams<R> {
+            $(
+                $(#[doc = $doc])+
+                pub fn $name(mut self, $name: $type) -> Self {
+                    self.0.$name = $name;
+                    self
+                }
+            )*
+        }
+
+        impl<R> VonMisesFisherMixtureValidParams<R> {
+            $(
+                $(#[doc = $doc])+
+                pub fn $name(&self) -> $type {
+                    self.$name
+                }
+            )*
+        }
+    };
+}
+
+settings! {
+    /// Restarts, each from its own seed; the likeliest result is kept.
+    n_runs: usize,
+    /// A run ends when the log-likelihood per point changes by less than this, in nats.
+    tolerance: f64,
+    /// Most EM steps of a run.
+    max_n_iterations: usize,
+    /// What the concentrations have in common.
+    concentration: Concentration,
+    /// How a point is shared among the components.
+    assignment: Assignment,
+    /// Deterministic annealing at the start of a run.
+    annealing: Option<Annealing>,
+    /// Whether a uniform component, the last, takes up what fits nowhere; it comes on top of the others.
+    noise_component: bool,
+    /// What is believed of every concentration before the data, see [`Prior`].
+    prior: Option<Prior>,
+    /// Cap on the concentrations, against duplicated points; reaching it is reported as a warning.
+    max_concentration: f64,
+    /// Weight below which a component counts as empty.
+    min_weight: f64,
+    /// What becomes of an empty component.
+    empty_component: EmptyComponent,
+    /// Rows that a thread takes at once. The same data, seed and block size give the same model bit by bit.
+    block_size: usize,
+    /// Threads; those of the current pool where `None`.
+    n_threads: Option<usize>,
+}
+
 impl<R> VonMisesFisherMixtureParams<R> {
-    /// How often to start afresh, each time from another seed; the likeliest result is kept.
-    pub fn n_runs(mut self, n_runs: usize) -> Self {
-        self.0.n_runs = n_runs;
-        self
-    }
-
-    /// Stop when the log-likelihood per point changes by less than this, in nats.
-    pub fn tolerance(mut self, tolerance: f64) -> Self {
-        self.0.tolerance = tolerance;
-        self
-    }
-
-    /// Stop a run after this many EM steps.
-    pub fn max_n_iterations(mut self, max_n_iterations: usize) -> Self {
-        self.0.max_n_iterations = max_n_iterations;
-        self
-    }
-
-    /// Cap on the concentrations; reaching it is reported as a warning.
-    pub fn max_concentration(mut self, max_concentration: f64) -> Self {
-        self.0.max_concentration = max_concentration;
+    /// Where a run starts.
+    pub fn init_method(mut self, init_method: InitMethod) -> Self {
+        self.0.init_method = init_method;
         self
     }
 
@@ -82,42 +217,33 @@ impl<R> VonMisesFisherMixtureParams<R> {
         self.0.progress = progress;
         self
     }
+
+    /// Number of components, in place of the one given before.
+    pub fn n_components(mut self, n_components: usize) -> Self {
+        self.0.n_components = n_components;
+        self
+    }
 }
 
 impl<R> VonMisesFisherMixtureValidParams<R> {
-    /// Number of components.
+    /// Number of components, without that for noise.
     pub fn n_components(&self) -> usize {
         self.n_components
     }
 
-    /// Number of restarts.
-    pub fn n_runs(&self) -> usize {
-        self.n_runs
-    }
-
-    /// Smallest change of the log-likelihood per point that is worth another step, in nats.
-    pub fn tolerance(&self) -> f64 {
-        self.tolerance
-    }
-
-    /// Most EM steps of a run.
-    pub fn max_n_iterations(&self) -> usize {
-        self.max_n_iterations
-    }
-
-    /// Cap on the concentrations.
-    pub fn max_concentration(&self) -> f64 {
-        self.max_concentration
-    }
-
-    /// The random number generator, as it was given.
-    pub fn rng(&self) -> &R {
-        &self.rng
+    /// Where a run starts.
+    pub fn init_method(&self) -> &InitMethod {
+        &self.init_method
     }
 
     /// Who is told of every iteration.
     pub fn progress(&self) -> &dyn Progress {
         &*self.progress
+    }
+
+    /// The random number generator, as it was given.
+    pub fn rng(&self) -> &R {
+        &self.rng
     }
 }
 
@@ -136,15 +262,45 @@ impl<R> ParamGuard for VonMisesFisherMixtureParams<R> {
         if params.max_n_iterations == 0 {
             return Err(MixtureError::NoIterations);
         }
-        if params.tolerance.is_nan() || params.tolerance < 0.0 {
-            return Err(MixtureError::Tolerance {
-                got: params.tolerance,
-            });
+        if params.block_size == 0 || params.n_threads == Some(0) {
+            return Err(MixtureError::NoRowsOrThreads);
         }
-        if !params.max_concentration.is_finite() || params.max_concentration <= 0.0 {
-            return Err(MixtureError::MaxConcentration {
-                got: params.max_concentration,
-            });
+        let in_range = |setting, got: f64, range: std::ops::RangeInclusive<f64>| {
+            if got.is_finite() && range.contains(&got) {
+                Ok(())
+            } else {
+                Err(MixtureError::Setting {
+                    setting,
+                    got,
+                    least: *range.start(),
+                    most: *range.end(),
+                })
+            }
+        };
+        in_range("tolerance", params.tolerance, 0.0..=f64::MAX)?;
+        in_range(
+            "max_concentration",
+            params.max_concentration,
+            f64::MIN_POSITIVE..=f64::MAX,
+        )?;
+        in_range(
+            "min_weight",
+            params.min_weight,
+            0.0..=1.0 / params.n_components as f64,
+        )?;
+        if let Concentration::Fixed(kappa) = params.concentration {
+            in_range("concentration", kappa, 0.0..=params.max_concentration)?;
+        }
+        if let Some(annealing) = params.annealing {
+            in_range("annealing start", annealing.start, f64::MIN_POSITIVE..=1.0)?;
+        }
+        if let Some(prior) = params.prior {
+            in_range("prior strength", prior.strength, 0.0..=f64::MAX)?;
+            in_range(
+                "prior mean resultant length",
+                prior.mean_resultant_length,
+                0.0..=1.0 - f64::EPSILON,
+            )?;
         }
         Ok(params)
     }

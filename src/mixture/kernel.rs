@@ -65,14 +65,14 @@ impl Scorer {
 
 /// A [`Scorer`] in the precision of the data.
 pub(super) struct Kernel<F> {
-    means: Array2<F>,
+    pub means: Array2<F>,
     concentrations: Vec<f64>,
     /// The offsets less the concentrations.
     constants: Vec<f64>,
     assignment: Assignment,
     inverse_temperature: f64,
     seed: u64,
-    arch: Arch,
+    pub arch: Arch,
 }
 
 /// A block of rows, each of which becomes a direction when multiplied by its inverse length.
@@ -82,6 +82,13 @@ pub(super) struct Block<'a, F> {
     pub sample_weights: Option<ArrayView1<'a, f64>>,
     /// Position of the first row among all: the draws of a point do not depend on the blocks.
     pub first: usize,
+}
+
+impl<F> Block<'_, F> {
+    /// The sample weight of a row.
+    pub(super) fn weight(&self, row: usize) -> f64 {
+        self.sample_weights.map_or(1.0, |weights| weights[row])
+    }
 }
 
 /// What one thread needs to work on block after block.
@@ -146,11 +153,12 @@ impl<F: Float> Kernel<F> {
                 }
             }
         }
-        self.arch.dispatch(SumEntries {
-            rows: block.rows,
-            entries: &scratch.entries,
-            resultants: &mut into.resultants,
-        });
+        sum_entries(
+            self.arch,
+            block.rows,
+            &scratch.entries,
+            &mut into.resultants,
+        );
     }
 
     /// Responsibilities `(n_rows, n_components)` and log-likelihoods `(n_rows,)` against the uniform measure.
@@ -169,6 +177,14 @@ impl<F: Float> Kernel<F> {
             );
         }
         (responsibilities, ln_likelihoods)
+    }
+
+    /// Cosines of the rows to the means, shape `(n_rows, n_components)`.
+    pub(super) fn scaled_cosines(&self, block: &Block<'_, F>) -> Array2<f64> {
+        let mut cosines = Array2::zeros((0, self.means.nrows()));
+        self.cosines(block, &mut cosines);
+        let scales = block.inverse_lengths.insert_axis(Axis(1));
+        cosines.mapv(float) * scales
     }
 
     /// Products of the rows with the means.
@@ -245,7 +261,7 @@ impl<F: Float> WithSimd for ShareOut<'_, '_, F> {
         for (i, mut row) in shares.rows_mut().into_iter().enumerate() {
             let row = row.as_slice_mut().expect("rows are contiguous");
             let scale = block.inverse_lengths[i];
-            let weight = block.sample_weights.map_or(1.0, |weights| weights[i]);
+            let weight = block.weight(i);
             let ln_likelihood = kernel.share(row, scale, block.first + i, &mut responsibilities);
             into.total += weight;
             into.log_likelihood += weight * ln_likelihood;
@@ -263,7 +279,20 @@ impl<F: Float> WithSimd for ShareOut<'_, '_, F> {
     }
 }
 
-/// Adds to each component's resultant the rows that count for it.
+/// Adds to each component's resultant its rows, each times its share.
+pub(super) fn sum_entries<F: Float>(
+    arch: Arch,
+    rows: ArrayView2<'_, F>,
+    entries: &[Vec<(u32, F)>],
+    resultants: &mut Array2<f64>,
+) {
+    arch.dispatch(SumEntries {
+        rows,
+        entries,
+        resultants,
+    });
+}
+
 struct SumEntries<'a, 'b, F> {
     rows: ArrayView2<'b, F>,
     entries: &'a [Vec<(u32, F)>],

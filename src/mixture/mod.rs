@@ -6,21 +6,33 @@
 //!
 //! The one EM loop sees data only through [`Observations`]: it sends a model and gets [`Statistics`] back.
 
+mod bounds;
 mod errors;
 mod fit;
+mod hierarchy;
 mod hyperparams;
+mod init;
 mod kernel;
 mod linfa;
 pub mod metrics;
 mod model;
 mod observations;
+mod online;
 mod simd;
 mod spherical_kmeans;
 mod statistics;
 
+pub use bounds::ClusterMemory;
 pub use errors::{MixtureError, Warning};
-pub use hyperparams::{VonMisesFisherMixtureParams, VonMisesFisherMixtureValidParams};
+pub use hierarchy::Merge;
+pub use hyperparams::{
+    Annealing, Concentration, EmptyComponent, InitMethod, VonMisesFisherMixtureParams,
+    VonMisesFisherMixtureValidParams,
+};
 pub use kernel::{Assignment, Scorer};
 pub use model::{Convergence, VonMisesFisherMixture};
 pub use observations::{InMemory, Observations};
+pub use spherical_kmeans::{
+    KMeansInit, SphericalKMeans, SphericalKMeansParams, SphericalKMeansValidParams,
+};
 pub use statistics::Statistics;

@@ -1,14 +1,16 @@
 //! The fitted mixture.
 
 use linfa::Float;
-use ndarray::{Array1, Array2, ArrayView2, Axis, Zip, concatenate};
+use ndarray::{Array1, Array2, ArrayView2, Zip};
+use rand::Rng;
+use rand::distributions::{Distribution, WeightedIndex};
 use serde::{Deserialize, Serialize};
 
 use super::errors::ParameterError;
 use super::kernel::Scorer;
 use super::simd::{argmax, largest};
-use super::{InMemory, MixtureError, Warning};
-use crate::vmf::{VonMisesFisher, concentration, ln_normaliser_scaled, ln_sphere_area};
+use super::{Concentration, InMemory, MixtureError, Warning};
+use crate::vmf::{Radial, VonMisesFisher, concentration, ln_normaliser_scaled, ln_sphere_area};
 
 /// A mixture of von Mises-Fisher distributions, `p(x) = sum_k w_k f(x; mu_k, kappa_k)`.
 ///
@@ -32,6 +34,8 @@ pub struct VonMisesFisherMixture {
     mean_directions: Array2<f64>,
     concentrations: Array1<f64>,
     effective_sizes: Array1<f64>,
+    concentration: Concentration,
+    noise_component: bool,
     convergence: Convergence,
 }
 
@@ -42,6 +46,9 @@ pub struct Convergence {
     pub converged: bool,
     /// EM steps taken.
     pub n_iterations: usize,
+    /// Mini-batches that followed, by `fit_with`.
+    #[serde(default)]
+    pub n_batches: usize,
     /// Log-likelihood per point after each step, in nats against the surface measure.
     pub log_likelihoods: Vec<f64>,
     /// What the fit met and survived.
@@ -61,7 +68,22 @@ impl VonMisesFisherMixture {
             mean_directions,
             concentrations,
             effective_sizes,
+            concentration: Concentration::Free,
+            noise_component: false,
             convergence,
+        }
+    }
+
+    /// Notes what the concentrations have in common, and whether the last component is noise.
+    pub(super) fn with_structure(
+        self,
+        concentration: Concentration,
+        noise_component: bool,
+    ) -> Self {
+        Self {
+            concentration,
+            noise_component,
+            ..self
         }
     }
 
@@ -153,9 +175,26 @@ impl VonMisesFisherMixture {
         .expect("a component of a mixture is valid")
     }
 
-    /// Free parameters: `K - 1` weights, `K (D - 1)` for the directions, `K` concentrations.
+    /// What the concentrations have in common.
+    pub fn concentration(&self) -> Concentration {
+        self.concentration
+    }
+
+    /// The component that takes up noise, if there is one: the last, of concentration 0.
+    pub fn noise_component(&self) -> Option<usize> {
+        self.noise_component.then(|| self.n_components() - 1)
+    }
+
+    /// Free parameters: `K - 1` weights, and for the components that are not noise `D - 1` of each direction and as many
+    /// concentrations as are free.
     pub fn n_parameters(&self) -> usize {
-        self.n_components() * (self.dimension() + 1) - 1
+        let directed = self.n_components() - usize::from(self.noise_component);
+        let concentrations = match self.concentration {
+            Concentration::Free => directed,
+            Concentration::Tied => 1,
+            Concentration::Fixed(_) => 0,
+        };
+        self.n_components() - 1 + directed * (self.dimension() - 1) + concentrations
     }
 
     /// Responsibilities, shape `(n_samples, n_components)`, rows summing to 1.
@@ -166,11 +205,8 @@ impl VonMisesFisherMixture {
         &self,
         rows: ArrayView2<'_, F>,
     ) -> Result<Array2<f64>, MixtureError> {
-        let blocks = InMemory::new(rows, None)?.map_blocks(&self.scorer(), |proba, _| proba)?;
-        let views: Vec<_> = blocks.iter().map(|block| block.view()).collect();
-        Ok(match views.is_empty() {
-            true => Array2::zeros((0, self.n_components())),
-            false => concatenate(Axis(0), &views).expect("blocks have the same width"),
+        InMemory::new(rows, None)?.map_rows(&self.scorer(), |kernel, block| {
+            kernel.responsibilities(block).0
         })
     }
 
@@ -179,18 +215,7 @@ impl VonMisesFisherMixture {
     /// # Errors
     /// A row has no direction, or the dimension is not the model's.
     pub fn assign<F: Float>(&self, rows: ArrayView2<'_, F>) -> Result<Array1<usize>, MixtureError> {
-        let best = |proba: Array2<f64>, _| {
-            let rows = proba.rows().into_iter();
-            rows.map(|row| {
-                let row = row.to_slice().expect("rows are contiguous");
-                argmax(row, largest(row))
-            })
-            .collect::<Vec<_>>()
-        };
-        Ok(InMemory::new(rows, None)?
-            .map_blocks(&self.scorer(), best)?
-            .concat()
-            .into())
+        self.map_responsibilities(rows, |row, _| argmax(row, largest(row)))
     }
 
     /// Log-density of every row in nats against the surface measure, shape `(n_samples,)`.
@@ -201,8 +226,83 @@ impl VonMisesFisherMixture {
         &self,
         rows: ArrayView2<'_, F>,
     ) -> Result<Array1<f64>, MixtureError> {
-        let blocks = InMemory::new(rows, None)?.map_blocks(&self.scorer(), |_, ln| ln.to_vec())?;
-        Ok(Array1::from(blocks.concat()) - ln_sphere_area(self.dimension()))
+        let ln_area = ln_sphere_area(self.dimension());
+        self.map_responsibilities(rows, |_, ln_likelihood| ln_likelihood - ln_area)
+    }
+
+    /// Entropy of the responsibilities of every row, in nats, shape `(n_samples,)`: 0 where membership is certain,
+    /// `ln K` where it is not known at all.
+    ///
+    /// # Errors
+    /// A row has no direction, or the dimension is not the model's.
+    pub fn entropies<F: Float>(
+        &self,
+        rows: ArrayView2<'_, F>,
+    ) -> Result<Array1<f64>, MixtureError> {
+        self.map_responsibilities(rows, |row, _| {
+            let terms = row.iter().filter(|r| **r > 0.0).map(|r| -r * r.ln());
+            terms.sum()
+        })
+    }
+
+    /// How far out every row lies, between 0 and 1, shape `(n_samples,)`: the probability that a point of its likeliest
+    /// component lies nearer to that component's mean. Scores of points that follow the model are spread evenly; noise scores 1.
+    ///
+    /// # Errors
+    /// A row has no direction, or the dimension is not the model's.
+    pub fn outlier_scores<F: Float>(
+        &self,
+        rows: ArrayView2<'_, F>,
+    ) -> Result<Array1<f64>, MixtureError> {
+        let radials: Vec<Radial> = (0..self.n_components())
+            .map(|k| self.component(k).radial())
+            .collect();
+        let labels = self.assign(rows)?;
+        let scores = Zip::from(rows.rows())
+            .and(&labels)
+            .par_map_collect(|row, &label| {
+                if Some(label) == self.noise_component() {
+                    return 1.0;
+                }
+                // From the difference, which keeps its digits close to the mean.
+                let row = row.mapv(|x| x.to_f64().expect("a float is a number"));
+                let length = row.dot(&row).sqrt();
+                let difference = row / length - self.mean_directions.row(label);
+                let half_chord = difference.dot(&difference).sqrt() / 2.0;
+                radials[label].angle_cdf(2.0 * half_chord.min(1.0).asin())
+            });
+        Ok(scores)
+    }
+
+    /// Draws `n` points and the components they come from: unit rows of shape `(n, dimension)`, and labels.
+    pub fn sample(&self, n: usize, rng: &mut impl Rng) -> (Array2<f64>, Array1<usize>) {
+        let components = WeightedIndex::new(&self.weights).expect("weights sum to 1");
+        let labels = Array1::from_shape_simple_fn(n, || components.sample(rng));
+        let mut rows = Array2::zeros((n, self.dimension()));
+        for k in 0..self.n_components() {
+            let own: Vec<usize> = (0..n).filter(|&i| labels[i] == k).collect();
+            let drawn = self.component(k).sample::<f64>(own.len(), rng);
+            own.iter()
+                .zip(drawn.rows())
+                .for_each(|(&i, x)| rows.row_mut(i).assign(&x));
+        }
+        (rows, labels)
+    }
+
+    /// What `value` makes of the responsibilities and the log-likelihood (uniform measure) of every row.
+    fn map_responsibilities<F: Float, T: Send>(
+        &self,
+        rows: ArrayView2<'_, F>,
+        value: impl Fn(&[f64], f64) -> T + Sync,
+    ) -> Result<Array1<T>, MixtureError> {
+        let blocks = InMemory::new(rows, None)?.map_blocks(&self.scorer(), |kernel, block| {
+            let (responsibilities, ln_likelihoods) = kernel.responsibilities(block);
+            let rows = responsibilities.rows().into_iter().zip(&ln_likelihoods);
+            let values =
+                rows.map(|(row, &ln)| value(row.to_slice().expect("rows are contiguous"), ln));
+            values.collect::<Vec<T>>()
+        })?;
+        Ok(blocks.into_iter().flatten().collect())
     }
 
     /// Log-likelihood per point, in nats against the surface measure; not a number for no rows.
@@ -228,6 +328,15 @@ impl VonMisesFisherMixture {
     /// A row has no direction, or the dimension is not the model's.
     pub fn aic<F: Float>(&self, rows: ArrayView2<'_, F>) -> Result<f64, MixtureError> {
         Ok(2.0 * self.n_parameters() as f64 - 2.0 * rows.nrows() as f64 * self.score(rows)?)
+    }
+
+    /// Integrated completed likelihood, BIC plus twice the entropy of all responsibilities (Biernacki, Celeux & Govaert
+    /// 2000); lower is better.
+    ///
+    /// # Errors
+    /// A row has no direction, or the dimension is not the model's.
+    pub fn icl<F: Float>(&self, rows: ArrayView2<'_, F>) -> Result<f64, MixtureError> {
+        Ok(self.bic(rows)? + 2.0 * self.entropies(rows)?.sum())
     }
 
     pub(super) fn scorer(&self) -> Scorer {
@@ -256,6 +365,10 @@ struct Parameters {
     concentrations: Vec<f64>,
     #[serde(default)]
     effective_sizes: Vec<f64>,
+    #[serde(default)]
+    concentration: Concentration,
+    #[serde(default)]
+    noise_component: bool,
     /// Written for people; follow from the fields above.
     #[serde(skip_deserializing)]
     bias_corrected_concentrations: Vec<f64>,
@@ -287,6 +400,8 @@ impl From<VonMisesFisherMixture> for Parameters {
                 .map(|error| error.is_finite().then_some(*error))
                 .collect(),
             effective_sizes: model.effective_sizes.to_vec(),
+            concentration: model.concentration,
+            noise_component: model.noise_component,
             convergence: model.convergence,
         }
     }
@@ -347,6 +462,7 @@ impl TryFrom<Parameters> for VonMisesFisherMixture {
             read.concentrations.into(),
             effective_sizes.into(),
         )
+        .with_structure(read.concentration, read.noise_component)
         .with_convergence(read.convergence))
     }
 }

@@ -1,11 +1,11 @@
 //! Anything that can turn a model into statistics: data in memory, on disk, on a device, on a cluster.
 
 use linfa::Float;
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, CowArray, s};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, CowArray, concatenate, s};
 use rayon::prelude::*;
 
 use super::kernel::{Assignment, BLOCK_ROWS, Block, Kernel, Scorer, float, lengths};
-use super::{MixtureError, Statistics};
+use super::{ClusterMemory, MixtureError, Statistics};
 
 /// Points on the sphere that the EM loop may sweep over, wherever they are.
 ///
@@ -23,6 +23,20 @@ pub trait Observations: Sync {
     /// The data cannot be read, or does not fit the scorer.
     fn sweep(&self, scorer: &Scorer, assignment: Assignment) -> Result<Statistics, MixtureError>;
 
+    /// One pass in which every point goes to the nearest of these unit centres, shape `(n_clusters, dimension)`. What is
+    /// remembered may save looking at points again; passes with the same memory are over the same points.
+    ///
+    /// # Errors
+    /// The data cannot be read, or does not fit the centres.
+    fn cluster(
+        &self,
+        centres: &Array2<f64>,
+        memory: &mut ClusterMemory,
+    ) -> Result<Statistics, MixtureError> {
+        let _ = memory;
+        self.sweep(&Scorer::cosine(centres.clone()), Assignment::Hard)
+    }
+
     /// The unit vectors of some points, shape `(rows.len(), dimension)`.
     ///
     /// # Errors
@@ -32,10 +46,10 @@ pub trait Observations: Sync {
 
 /// The points of a matrix in memory, any layout, rows of any positive length.
 pub struct InMemory<'a, F> {
-    rows: ArrayView2<'a, F>,
+    pub(super) rows: ArrayView2<'a, F>,
     lengths: Array1<f64>,
     sample_weights: Option<Array1<f64>>,
-    block_size: usize,
+    pub(super) block_size: usize,
 }
 
 /// Blocks are summed in this many groups and the groups in order, for any number of threads: that is what makes
@@ -93,27 +107,36 @@ impl<'a, F: Float> InMemory<'a, F> {
         self
     }
 
-    /// Calls `visit` with responsibilities and log-likelihoods (uniform measure) of each block, in parallel, and
-    /// collects what it returns in the order of the rows.
+    /// Calls `visit` on each block, in parallel, and collects what it returns in the order of the rows.
     pub(super) fn map_blocks<T: Send>(
         &self,
         scorer: &Scorer,
-        visit: impl Fn(Array2<f64>, Array1<f64>) -> T + Sync,
+        visit: impl Fn(&Kernel<F>, &Block<'_, F>) -> T + Sync,
     ) -> Result<Vec<T>, MixtureError> {
         self.check(scorer)?;
         let kernel = Kernel::<F>::new(scorer, Assignment::Soft);
         let starts: Vec<usize> = (0..self.rows.nrows()).step_by(self.block_size).collect();
         Ok(starts
             .into_par_iter()
-            .map(|start| {
-                let (responsibilities, ln_likelihoods) =
-                    self.with_block(start, |block| kernel.responsibilities(block));
-                visit(responsibilities, ln_likelihoods)
-            })
+            .map(|start| self.with_block(start, |block| visit(&kernel, block)))
             .collect())
     }
 
-    fn check(&self, scorer: &Scorer) -> Result<(), MixtureError> {
+    /// The rows that `visit` makes of each block, shape `(n_samples, n_components)`.
+    pub(super) fn map_rows(
+        &self,
+        scorer: &Scorer,
+        visit: impl Fn(&Kernel<F>, &Block<'_, F>) -> Array2<f64> + Sync,
+    ) -> Result<Array2<f64>, MixtureError> {
+        let blocks = self.map_blocks(scorer, visit)?;
+        if blocks.is_empty() {
+            return Ok(Array2::zeros((0, scorer.concentrations.len())));
+        }
+        let views: Vec<_> = blocks.iter().map(|block| block.view()).collect();
+        Ok(concatenate(Axis(0), &views).expect("blocks have the same width"))
+    }
+
+    pub(super) fn check(&self, scorer: &Scorer) -> Result<(), MixtureError> {
         let (got, expected) = (self.rows.ncols(), scorer.mean_directions.ncols());
         if got == expected {
             Ok(())
@@ -123,7 +146,7 @@ impl<'a, F: Float> InMemory<'a, F> {
     }
 
     /// Hands over the block of rows from `start` on.
-    fn with_block<T>(&self, start: usize, visit: impl FnOnce(&Block<'_, F>) -> T) -> T {
+    pub(super) fn with_block<T>(&self, start: usize, visit: impl FnOnce(&Block<'_, F>) -> T) -> T {
         let end = self.rows.nrows().min(start + self.block_size);
         let rows = self.rows.slice(s![start..end, ..]);
         let lengths = self.lengths.slice(s![start..end]);
@@ -147,21 +170,24 @@ impl<'a, F: Float> InMemory<'a, F> {
         })
     }
 
-    /// Statistics of all rows: those of groups of blocks in parallel, merged in order.
-    pub(super) fn sum_groups(
+    /// Rows of a group.
+    pub(super) fn group_rows(&self) -> usize {
+        let rows = self.rows.nrows().div_ceil(GROUPS);
+        rows.next_multiple_of(self.block_size).max(self.block_size)
+    }
+
+    /// Statistics of all rows: those of groups in parallel, merged in order. `add` gets the first row of a group.
+    pub(super) fn sum_groups<T: Send>(
         &self,
         (n_components, dimension): (usize, usize),
-        add: impl Fn(std::ops::Range<usize>, &mut Statistics) + Sync,
+        groups: impl IndexedParallelIterator<Item = T>,
+        add: impl Fn(usize, T, &mut Statistics) + Sync,
     ) -> Statistics {
-        let n = self.rows.nrows();
-        let group_rows = n.div_ceil(GROUPS).next_multiple_of(self.block_size);
-        let parts: Vec<Statistics> = (0..n)
-            .step_by(group_rows.max(1))
-            .collect::<Vec<_>>()
-            .into_par_iter()
-            .map(|first| {
+        let parts: Vec<Statistics> = groups
+            .enumerate()
+            .map(|(i, group)| {
                 let mut part = Statistics::zeros(n_components, dimension);
-                add(first..n.min(first + group_rows), &mut part);
+                add(i * self.group_rows(), group, &mut part);
                 part
             })
             .collect();
@@ -183,12 +209,23 @@ impl<F: Float> Observations for InMemory<'_, F> {
     fn sweep(&self, scorer: &Scorer, assignment: Assignment) -> Result<Statistics, MixtureError> {
         self.check(scorer)?;
         let kernel = Kernel::<F>::new(scorer, assignment);
-        Ok(self.sum_groups(scorer.mean_directions.dim(), |rows, part| {
+        let (n, group_rows) = (self.rows.nrows(), self.group_rows());
+        let groups = (0..n.div_ceil(group_rows)).into_par_iter();
+        let dimensions = scorer.mean_directions.dim();
+        Ok(self.sum_groups(dimensions, groups, |first, _, part| {
             let mut scratch = kernel.scratch();
-            for start in rows.step_by(self.block_size) {
+            for start in (first..n.min(first + group_rows)).step_by(self.block_size) {
                 self.with_block(start, |block| kernel.accumulate(block, &mut scratch, part));
             }
         }))
+    }
+
+    fn cluster(
+        &self,
+        centres: &Array2<f64>,
+        memory: &mut ClusterMemory,
+    ) -> Result<Statistics, MixtureError> {
+        self.cluster_within_bounds(centres, memory)
     }
 
     fn directions(&self, rows: &[usize]) -> Result<Array2<f64>, MixtureError> {

@@ -2,6 +2,8 @@
 
 use std::f64::consts::LOG2_E;
 
+use linfa::Float;
+
 /// Independent running values: as many as the widest vectors hold, twice.
 const LANES: usize = 16;
 
@@ -46,6 +48,36 @@ pub(super) fn largest(values: &[f64]) -> f64 {
 #[inline(always)]
 pub(super) fn argmax(values: &[f64], largest: f64) -> usize {
     values.iter().position(|&x| x >= largest).unwrap_or(0)
+}
+
+/// The product of two vectors of the same length.
+#[inline(always)]
+pub(super) fn dot<F: Float>(a: &[F], b: &[F]) -> F {
+    let mut sums = [F::zero(); 2 * LANES];
+    let (mut a_chunks, mut b_chunks) = (a.chunks_exact(2 * LANES), b.chunks_exact(2 * LANES));
+    for (a, b) in (&mut a_chunks).zip(&mut b_chunks) {
+        for ((sum, &a), &b) in sums.iter_mut().zip(a).zip(b) {
+            *sum += a * b;
+        }
+    }
+    let rest = a_chunks.remainder().iter().zip(b_chunks.remainder());
+    let rest = rest.fold(F::zero(), |sum, (&a, &b)| sum + a * b);
+    sums.iter().fold(rest, |sum, &x| sum + x)
+}
+
+/// Position and value of the largest, and the value of the second largest; the first of equals.
+pub(super) fn two_largest<F: Float>(values: &[F]) -> (usize, F, F) {
+    let (mut best, mut most, mut second) = (0, F::neg_infinity(), F::neg_infinity());
+    for (i, &x) in values.iter().enumerate() {
+        if x > second {
+            if x > most {
+                (best, most, second) = (i, x, most);
+            } else {
+                second = x;
+            }
+        }
+    }
+    (best, most, second)
 }
 
 /// Replaces values that are not positive by their exponentials, and sums these.
