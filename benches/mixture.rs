@@ -1,20 +1,36 @@
 //! A sweep of EM and of spherical k-means over the data of `mixture.py`, and whole fits.
 
 use criterion::{BenchmarkId, Criterion, Throughput};
-use ndarray::{Array1, Array2, s};
-use rand::SeedableRng;
+use linfa::ParamGuard;
+use ndarray::{Array1, Array2, Axis, s};
+use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256Plus;
-use vmfmix::mixture::{Assignment, InMemory, Observations, Scorer};
+use vmfmix::mixture::{Assignment, InMemory, KMeansInit, Observations, Scorer, SphericalKMeans};
 use vmfmix::vmf::{VonMisesFisher, ln_normaliser_scaled};
 
 const N: usize = 100_000;
 const D: usize = 768;
 const KAPPA: f64 = 300.0;
+const CENTRES: usize = 1000;
 
 /// Directions without any structure: the hardest case, as no responsibility is negligible for long.
 fn uniform() -> Array2<f32> {
     let uniform = VonMisesFisher::new(Array1::ones(D), 0.0).expect("a distribution");
     uniform.sample(N, &mut Xoshiro256Plus::seed_from_u64(0))
+}
+
+/// Directions around a thousand centres, in no order.
+fn clustered() -> Array2<f32> {
+    let mut rng = Xoshiro256Plus::seed_from_u64(1);
+    let uniform = VonMisesFisher::new(Array1::ones(D), 0.0).expect("a distribution");
+    let centres = uniform.sample::<f64>(CENTRES, &mut rng);
+    let mut rows = Array2::zeros((N, D));
+    for mut row in rows.rows_mut() {
+        let centre = centres.row(rng.gen_range(0..CENTRES)).to_owned();
+        let around = VonMisesFisher::new(centre, 2.0 * KAPPA).expect("a distribution");
+        around.sample_into(row.view_mut().insert_axis(Axis(0)), &mut rng);
+    }
+    rows
 }
 
 /// One EM iteration's pass over the data, soft and hard.
@@ -83,6 +99,37 @@ pub fn product(criterion: &mut Criterion) {
                 })
             },
         );
+    }
+    group.finish();
+}
+
+/// Twenty-five iterations of spherical k-means, from the first rows as `mixture.py` lets faiss start.
+pub fn kmeans(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("kmeans");
+    group
+        .throughput(Throughput::Elements((25 * N) as u64))
+        .sample_size(10);
+    for (name, rows) in [("uniform", uniform()), ("clustered", clustered())] {
+        for k in [64, 256] {
+            let start = rows.slice(s![..k, ..]).mapv(f64::from);
+            let params = SphericalKMeans::params(k)
+                .init_method(KMeansInit::Precomputed(start))
+                .tolerance(0.0)
+                .max_n_iterations(25)
+                .check()
+                .expect("valid settings");
+            let observations = InMemory::new(rows.view(), None).expect("unit rows");
+            let clusters = params.fit_observations(&observations).expect("a fit");
+            let mean_cosine = clusters.mean_cosines().last().expect("an iteration");
+            println!(
+                "kmeans/{name}/k={k}: mean cosine {mean_cosine:.5} after {} iterations",
+                clusters.mean_cosines().len()
+            );
+            let id = BenchmarkId::from_parameter(format!("{name}/n={N}/d={D}/k={k}"));
+            group.bench_function(id, |bencher| {
+                bencher.iter(|| params.fit_observations(&observations).expect("a fit"))
+            });
+        }
     }
     group.finish();
 }

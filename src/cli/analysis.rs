@@ -1,5 +1,6 @@
 //! From a frame of embeddings to a fitted mixture and a folder of results.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,15 +14,17 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_xoshiro::Xoshiro256Plus;
 
-use super::args::MixtureArgs;
+use super::args::{MixtureArgs, Sizes};
 use super::inputs::{IMAGE, ITEM, LABEL, MODALITY, TEXT, embedded, strings};
 use crate::frame::{EMBEDDING, EMBEDDING_ERROR, Embeddings, FrameExt, io};
-use crate::mixture::VonMisesFisherMixture;
+use crate::mixture::{Selection, VonMisesFisherMixture};
 use crate::progress::Progress;
 use crate::report::{Item, Report};
+use crate::whole_file::write_whole;
 
 /// What is analysed, and what the report says of it.
 pub(super) struct Analysis {
+    /// What the components are in.
     pub title: String,
     /// As [`Inputs::frame`](super::inputs::Inputs::frame).
     pub frame: DataFrame,
@@ -38,7 +41,7 @@ impl Analysis {
         args: &MixtureArgs,
         output: &OutputFolder,
         progress: &Arc<dyn Progress>,
-    ) -> Result<Report> {
+    ) -> Result<(Report, Option<Selection>)> {
         let kept = embedded(&self.frame)?;
         let (items, skipped) = (self.items(&kept)?, self.skipped()?);
         ensure!(
@@ -49,39 +52,47 @@ impl Analysis {
         let embeddings = kept.embeddings(EMBEDDING)?;
         let (train, test) = split(kept.height(), args.test_split, args.random_state);
         let start = Instant::now();
-        let rng = Xoshiro256Plus::seed_from_u64(args.random_state);
-        let model: VonMisesFisherMixture =
-            VonMisesFisherMixture::params_with_rng(args.n_components, rng)
-                .n_runs(args.n_runs)
-                .tolerance(args.tolerance)
-                .max_n_iterations(args.max_iterations)
-                .progress(progress.clone())
-                .fit(&DatasetBase::from(
-                    embeddings.view().select(Axis(0), &train),
-                ))
-                .with_context(|| match test.len() {
-                    0 => format!("cannot fit {} points", train.len()),
-                    held_out => format!(
-                        "cannot fit {} points ({held_out} more are held out by --test-split)",
-                        train.len()
-                    ),
-                })?;
+        let params = args.params(&train, kept.height(), progress)?;
+        let rows = embeddings.view().select(Axis(0), &train);
+        let (model, selection) = match &args.select {
+            Some(Sizes(sizes)) => {
+                let held_out = embeddings.view().select(Axis(0), &test);
+                let held_out = (!test.is_empty()).then(|| held_out.view());
+                let sizes = sizes.iter().copied();
+                params
+                    .select(sizes, rows.view(), held_out, args.criterion)
+                    .map(|selection| (selection.model.clone(), Some(selection)))
+            }
+            None => params
+                .fit(&DatasetBase::from(rows))
+                .map(|model| (model, None)),
+        }
+        .with_context(|| match test.len() {
+            0 => format!("cannot fit {} points", train.len()),
+            held_out => format!(
+                "cannot fit {} points ({held_out} more are held out by --test-split)",
+                train.len()
+            ),
+        })?;
         let mut report = Report::builder(&model, embeddings.view())
-            .title(self.title)
+            .title(format!(
+                "{} components in {}",
+                model.n_components(),
+                self.title
+            ))
             .items(items)
             .split(train.clone(), test)
             .skipped(skipped)
             .seed(args.random_state)
             .setting("seed", args.random_state)
-            .setting("runs", args.n_runs)
-            .setting("tolerance", args.tolerance)
-            .setting("maximal iterations", args.max_iterations)
-            .setting("test split", args.test_split)
             .setting(
                 "seconds to fit",
                 format!("{:.1}", start.elapsed().as_secs_f64()),
             )
             .setting("vmfmix", env!("CARGO_PKG_VERSION"));
+        for (name, value) in args.described() {
+            report = report.setting(name, value);
+        }
         for (name, value) in self.settings {
             report = report.setting(name, value);
         }
@@ -90,9 +101,15 @@ impl Analysis {
         }
         let report = report.build()?;
         report.write(output.create()?)?;
+        if let Some(selection) = &selection {
+            let path = output.path.join("selection.json");
+            let json = serde_json::to_vec_pretty(&selection.candidates)?;
+            write_whole(&path, |file| file.write_all(&json))
+                .with_context(|| path.display().to_string())?;
+        }
         let assignments = assignments(&self.frame, &model, &train)?;
         io::write_parquet(&assignments, output.path.join("assignments.parquet"))?;
-        Ok(report)
+        Ok((report, selection))
     }
 
     fn items(&self, kept: &DataFrame) -> Result<Vec<Item>> {

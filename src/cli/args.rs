@@ -2,10 +2,13 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
 
 use crate::encoder::{DEFAULT_BATCH_SIZE, Device};
+use crate::mixture::{Annealing, Assignment, Concentration, Criterion, EmptyComponent, InitMethod};
+use crate::vmf::concentration::Prior;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -33,7 +36,7 @@ pub struct Cli {
 pub(super) enum Command {
     /// Fit a mixture to texts, images, both, or embeddings, and write a report
     #[command(after_help = EXAMPLES)]
-    Fit(FitArgs),
+    Fit(Box<FitArgs>),
     /// Assign texts, images or embeddings to the components of a saved mixture
     #[command(after_help = PREDICT_EXAMPLES)]
     Predict(PredictArgs),
@@ -111,6 +114,51 @@ pub(super) struct MixtureArgs {
     /// Starts, of which the likeliest result is kept
     #[arg(long, value_name = "N", alias = "n_runs", default_value_t = 4, value_parser = positive)]
     pub n_runs: usize,
+    /// Where a run starts: spherical-kmeans, kmeans++, random-rows, random-responsibilities, or means=FILE (.npy),
+    /// labels=FILE (one number a line, from 0), model=FILE (model_parameters.json)
+    #[arg(
+        long,
+        value_name = "START",
+        alias = "init_method",
+        default_value = "spherical-kmeans"
+    )]
+    pub init_method: Start,
+    /// What the concentrations have in common: free, tied, or a number that all have
+    #[arg(long, value_name = "WHAT", default_value = "free", value_parser = concentrations)]
+    pub concentration: Concentration,
+    /// How a point is shared among the components: soft, hard or stochastic
+    #[arg(long, value_name = "HOW", default_value = "soft", value_parser = assignment)]
+    pub assignment: Assignment,
+    /// Anneal: the first power of the densities, and after how many iterations it is 1, as 0.1:20
+    #[arg(long, value_name = "POWER:N", value_parser = annealing)]
+    pub annealing: Option<Annealing>,
+    /// Add a uniform component, the last, for what fits nowhere
+    #[arg(long, alias = "noise_component")]
+    pub noise_component: bool,
+    /// Believe this of every concentration beforehand: so many points of that mean resultant length, as 5:0.4
+    #[arg(long, value_name = "POINTS:R", value_parser = prior)]
+    pub prior: Option<Prior>,
+    /// Cap on the concentrations
+    #[arg(long, value_name = "KAPPA", alias = "max_concentration", default_value_t = 1e6, value_parser = concentration)]
+    pub max_concentration: f64,
+    /// Weight below which a component counts as empty
+    #[arg(long, value_name = "SHARE", alias = "min_weight", default_value_t = 0.0, value_parser = share)]
+    pub min_weight: f64,
+    /// What becomes of an empty component: reseed, drop or error
+    #[arg(long, value_name = "WHAT", alias = "empty_component", default_value = "reseed", value_parser = empty_component)]
+    pub empty_component: EmptyComponent,
+    /// Rows that a thread takes at once
+    #[arg(long, value_name = "N", alias = "block_size", default_value_t = 256, value_parser = positive)]
+    pub block_size: usize,
+    /// Threads of the fit; all cores where not given
+    #[arg(long, value_name = "N", alias = "n_threads", value_parser = positive)]
+    pub n_threads: Option<usize>,
+    /// Try these numbers of components, as 2..20 or 2,4,8, and keep the best
+    #[arg(long, value_name = "SIZES", conflicts_with = "n_components")]
+    pub select: Option<Sizes>,
+    /// By what the best is known: bic, aic, icl, held-out or silhouette
+    #[arg(long, value_name = "WHAT", default_value = "bic", requires = "select", value_parser = criterion)]
+    pub criterion: Criterion,
     /// Seed of everything random
     #[arg(
         long,
@@ -207,6 +255,141 @@ fn default_datasets() -> PathBuf {
     } else {
         PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/datasets"))
     }
+}
+
+/// Where a run starts, files not yet read.
+#[derive(Clone, Debug)]
+pub(super) enum Start {
+    Named(InitMethod),
+    Means(PathBuf),
+    Labels(PathBuf),
+    Model(PathBuf),
+}
+
+impl FromStr for Start {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(match text.split_once('=') {
+            Some(("means", file)) => Self::Means(file.into()),
+            Some(("labels", file)) => Self::Labels(file.into()),
+            Some(("model", file)) => Self::Model(file.into()),
+            _ => Self::Named(one_of(
+                text,
+                [
+                    ("spherical-kmeans", InitMethod::SphericalKMeans),
+                    ("kmeans++", InitMethod::KMeansPlusPlus),
+                    ("random-rows", InitMethod::RandomRows),
+                    (
+                        "random-responsibilities",
+                        InitMethod::RandomResponsibilities,
+                    ),
+                ],
+            )?),
+        })
+    }
+}
+
+/// Numbers of components to try.
+#[derive(Clone, Debug)]
+pub(super) struct Sizes(pub Vec<usize>);
+
+impl FromStr for Sizes {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let sizes = match text.split_once("..") {
+            Some((from, to)) => (positive(from)?..=positive(to.trim_start_matches('='))?).collect(),
+            None => text
+                .split(',')
+                .map(positive)
+                .collect::<Result<Vec<_>, _>>()?,
+        };
+        if sizes.is_empty() {
+            return Err("give a range that rises, as 2..20, or a list, as 2,4,8".to_owned());
+        }
+        Ok(Self(sizes))
+    }
+}
+
+fn one_of<T, const N: usize>(text: &str, named: [(&str, T); N]) -> Result<T, String> {
+    let names: Vec<&str> = named.iter().map(|(name, _)| *name).collect();
+    let remedy = format!("give one of {}", names.join(", "));
+    let found = named.into_iter().find(|(name, _)| *name == text);
+    found.map(|(_, value)| value).ok_or(remedy)
+}
+
+fn concentrations(text: &str) -> Result<Concentration, String> {
+    match text {
+        "free" => Ok(Concentration::Free),
+        "tied" => Ok(Concentration::Tied),
+        _ => concentration(text)
+            .map(Concentration::Fixed)
+            .map_err(|_| "give free, tied, or a number that is not negative".to_owned()),
+    }
+}
+
+fn assignment(text: &str) -> Result<Assignment, String> {
+    one_of(
+        text,
+        [
+            ("soft", Assignment::Soft),
+            ("hard", Assignment::Hard),
+            ("stochastic", Assignment::Stochastic),
+        ],
+    )
+}
+
+fn empty_component(text: &str) -> Result<EmptyComponent, String> {
+    one_of(
+        text,
+        [
+            ("reseed", EmptyComponent::Reseed),
+            ("drop", EmptyComponent::Drop),
+            ("error", EmptyComponent::Error),
+        ],
+    )
+}
+
+fn criterion(text: &str) -> Result<Criterion, String> {
+    one_of(
+        text,
+        [
+            ("bic", Criterion::Bic),
+            ("aic", Criterion::Aic),
+            ("icl", Criterion::Icl),
+            ("held-out", Criterion::HeldOut),
+            ("silhouette", Criterion::Silhouette),
+        ],
+    )
+}
+
+fn annealing(text: &str) -> Result<Annealing, String> {
+    let parsed = text
+        .split_once(':')
+        .and_then(|(start, n)| Some((start.parse().ok()?, n.parse().ok()?)));
+    match parsed {
+        Some((start, n_iterations)) if start > 0.0 && start <= 1.0 => Ok(Annealing {
+            start,
+            n_iterations,
+        }),
+        _ => Err(
+            "give a power above 0 and up to 1, and a number of iterations, as 0.1:20".to_owned(),
+        ),
+    }
+}
+
+fn prior(text: &str) -> Result<Prior, String> {
+    let parsed = text
+        .split_once(':')
+        .and_then(|(strength, r)| Some((not_negative(strength).ok()?, share(r).ok()?)));
+    let (strength, mean_resultant_length) = parsed.ok_or(
+        "give a number of points, and their mean resultant length from 0 up to, but not including, 1, as 5:0.4",
+    )?;
+    Ok(Prior {
+        strength,
+        mean_resultant_length,
+    })
 }
 
 fn positive(text: &str) -> Result<usize, String> {

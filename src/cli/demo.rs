@@ -71,7 +71,7 @@ pub(super) fn run(args: &DemoArgs) -> Result<()> {
         ("texts", "captions of drawn pictures", texts),
     ] {
         let analysis = Analysis {
-            title: format!("{N_COMPONENTS} components in {} {what}", frame.height()),
+            title: format!("{} {what}", frame.height()),
             frame: frame.clone(),
             captions: Some(captions.clone()),
             settings: vec![(
@@ -80,7 +80,7 @@ pub(super) fn run(args: &DemoArgs) -> Result<()> {
             )],
         };
         let folder = output.join(name);
-        let report = analysis.run(&settings, &folder, &progress)?;
+        let (report, _) = analysis.run(&settings, &folder, &progress)?;
         if !args.quiet {
             println!();
             print_summary(&report, &folder);

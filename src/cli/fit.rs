@@ -11,6 +11,7 @@ use super::args::FitArgs;
 use super::inputs::{self, ITEM, Inputs, MODALITY, TEXT};
 use super::progress::listener;
 use crate::frame::{EMBEDDING, Embeddings, FrameExt};
+use crate::mixture::Selection;
 use crate::report::Report;
 use crate::vmf::VonMisesFisher;
 
@@ -25,16 +26,16 @@ pub(super) fn run(args: &FitArgs) -> Result<()> {
     let mut settings = vec![("data", inputs.description.clone())];
     settings.extend(encoder.map(|model| ("encoder", model.clone())));
     let analysis = Analysis {
-        title: format!(
-            "{} components in {}",
-            args.mixture.n_components, inputs.description
-        ),
+        title: inputs.description,
         captions: captions(&inputs.frame)?,
         frame: inputs.frame,
         settings,
     };
-    let report = analysis.run(&args.mixture, &output, &progress)?;
+    let (report, selection) = analysis.run(&args.mixture, &output, &progress)?;
     if !args.data.quiet {
+        if let Some(selection) = &selection {
+            print_selection(selection);
+        }
         print_summary(&report, &output);
     }
     Ok(())
@@ -87,6 +88,33 @@ fn synthetic(args: &FitArgs) -> Result<Inputs> {
     let frame = inputs::vectors_frame(concatenate(Axis(0), &views)?, labels)?;
     let description = format!("{n} synthetic embeddings of {k} von Mises-Fisher distributions");
     Ok(Inputs { frame, description })
+}
+
+/// The numbers of components that were tried, for the terminal.
+fn print_selection(selection: &Selection) {
+    let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |x| format!("{x:.3}"));
+    println!(
+        "{:>10} {:>12} {:>12} {:>14} {:>14} {:>14} {:>10} {:>8}",
+        "components", "fitted", "held out", "BIC", "AIC", "ICL", "silhouette", "seconds"
+    );
+    for row in &selection.candidates {
+        let chosen = if row.n_components == selection.model.n_components() {
+            " *"
+        } else {
+            ""
+        };
+        println!(
+            "{:>10} {:>12.3} {:>12} {:>14.1} {:>14.1} {:>14.1} {:>10} {:>8.1}{chosen}",
+            row.n_components,
+            row.log_likelihood,
+            number(row.held_out_log_likelihood),
+            row.bic,
+            row.aic,
+            row.icl,
+            number(row.silhouette),
+            row.seconds
+        );
+    }
 }
 
 /// What was found, for the terminal.

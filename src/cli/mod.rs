@@ -8,6 +8,7 @@ mod inputs;
 mod models;
 mod predict;
 mod progress;
+mod settings;
 mod vmf;
 
 use anyhow::Result;
@@ -20,7 +21,7 @@ impl Cli {
     /// # Errors
     /// One chain of causes that reads as a line: what failed, where, and what to do.
     pub fn run(self) -> Result<()> {
-        match self.command.unwrap_or(Command::Fit(self.fit)) {
+        match self.command.unwrap_or(Command::Fit(Box::new(self.fit))) {
             Command::Fit(args) => fit::run(&args),
             Command::Predict(args) => predict::run(&args),
             Command::Demo(args) => demo::run(&args),

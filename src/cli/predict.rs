@@ -31,7 +31,7 @@ pub(super) fn run(args: &PredictArgs) -> Result<()> {
     Ok(())
 }
 
-fn read_model(path: &Path) -> Result<VonMisesFisherMixture> {
+pub(super) fn read_model(path: &Path) -> Result<VonMisesFisherMixture> {
     let text = fs::read_to_string(path).with_context(|| {
         format!(
             "{}: cannot be read; give the model_parameters.json of a fit",

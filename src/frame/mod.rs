@@ -5,6 +5,7 @@ mod embeddings;
 mod errors;
 mod ext;
 pub mod io;
+mod selection;
 
 pub use embeddings::{EMBEDDING, EMBEDDING_ERROR, Embeddings};
 pub use errors::FrameError;

@@ -51,6 +51,27 @@ pub enum MixtureError {
         /// Iteration, from 1; 0 for the start.
         iteration: usize,
     },
+    /// A number of components is to be chosen by points held out, and there are none.
+    #[error(
+        "no points are held out to choose by; hold some out, or choose by bic, aic, icl or silhouette"
+    )]
+    NothingHeldOut,
+    /// Points cannot be parted into so many folds.
+    #[error(
+        "{n_samples} points cannot be parted into {n_folds} folds; ask for at least 2, and no more than points"
+    )]
+    Folds {
+        /// Folds asked for.
+        n_folds: usize,
+        /// Points given.
+        n_samples: usize,
+    },
+    /// Fits from fewer than two seeds cannot be compared.
+    #[error("fits from {n_seeds} seeds cannot be compared; ask for at least 2")]
+    Seeds {
+        /// Seeds asked for.
+        n_seeds: usize,
+    },
     /// Threads could not be started.
     #[error("{n_threads} threads could not be started ({cause}); ask for fewer")]
     Threads {

@@ -87,7 +87,7 @@ impl<'a, R> Run<'a, R> {
         }
     }
 
-    fn fit(mut self, run: usize) -> Result<VonMisesFisherMixture, MixtureError> {
+    pub(super) fn fit(mut self, run: usize) -> Result<VonMisesFisherMixture, MixtureError> {
         let params = self.params;
         let stage = match params.n_runs() {
             1 => "fitting".to_owned(),

@@ -18,6 +18,7 @@ pub mod metrics;
 mod model;
 mod observations;
 mod online;
+mod selection;
 mod simd;
 mod spherical_kmeans;
 mod statistics;
@@ -32,6 +33,7 @@ pub use hyperparams::{
 pub use kernel::{Assignment, Scorer};
 pub use model::{Convergence, VonMisesFisherMixture};
 pub use observations::{InMemory, Observations};
+pub use selection::{Candidate, Criterion, SILHOUETTE_ROWS, Selection};
 pub use spherical_kmeans::{
     KMeansInit, SphericalKMeans, SphericalKMeansParams, SphericalKMeansValidParams,
 };

@@ -2,8 +2,10 @@
 
 mod cli;
 mod encoder;
+mod kmeans;
 mod layering;
 mod mixture;
 mod report;
 mod sampling;
+mod settings;
 mod vmf;

@@ -13,7 +13,7 @@ use vmfmix::vmf::VonMisesFisher;
 use vmfmix::vmf::concentration::{mean_resultant_length, standard_error};
 
 /// Points of vMF distributions with random means, and which each came from.
-fn synthetic(
+pub fn synthetic(
     d: usize,
     kappas: &[f64],
     sizes: &[usize],
@@ -139,7 +139,7 @@ fn the_effective_size_of_an_overlapping_component_is_its_sum_of_squared_responsi
 #[test]
 fn the_likelihood_never_decreases() {
     let mut rng = Xoshiro256Plus::seed_from_u64(7);
-    for problem in 0..40 {
+    for problem in 0..200 {
         let (d, k) = (rng.gen_range(2..40), rng.gen_range(1..6));
         let kappas: Vec<f64> = (0..k).map(|_| rng.gen_range(1.0..60.0)).collect();
         let (x, ..) = synthetic(d, &kappas, &vec![60; k], problem);
