@@ -9,6 +9,7 @@ criterion::criterion_group!(
     vmf::solve,
     vmf::sample,
     mixture::product,
-    mixture::sweep
+    mixture::sweep,
+    mixture::kmeans,
 );
 criterion::criterion_main!(benches);

@@ -7,7 +7,9 @@ use std::str::FromStr;
 use clap::{ArgGroup, Args, Parser, Subcommand};
 
 use crate::encoder::{DEFAULT_BATCH_SIZE, Device};
-use crate::mixture::{Annealing, Assignment, Concentration, Criterion, EmptyComponent, InitMethod};
+use crate::mixture::{
+    Annealing, Assignment, BLOCK_ROWS, Concentration, Criterion, EmptyComponent, InitMethod,
+};
 use crate::vmf::concentration::Prior;
 
 const EXAMPLES: &str = "\
@@ -148,7 +150,7 @@ pub(super) struct MixtureArgs {
     #[arg(long, value_name = "WHAT", alias = "empty_component", default_value = "reseed", value_parser = empty_component)]
     pub empty_component: EmptyComponent,
     /// Rows that a thread takes at once
-    #[arg(long, value_name = "N", alias = "block_size", default_value_t = 256, value_parser = positive)]
+    #[arg(long, value_name = "N", alias = "block_size", default_value_t = BLOCK_ROWS, value_parser = positive)]
     pub block_size: usize,
     /// Threads of the fit; all cores where not given
     #[arg(long, value_name = "N", alias = "n_threads", value_parser = positive)]

@@ -116,7 +116,7 @@ pub struct VonMisesFisherMixtureValidParams<R> {
 /// | [`max_concentration`](Self::max_concentration) | 1e6 | cap against duplicated points |
 /// | [`min_weight`](Self::min_weight) | 0.0 | only what holds no point is empty |
 /// | [`empty_component`](Self::empty_component) | `Reseed` | it starts afresh at a point |
-/// | [`block_size`](Self::block_size) | 256 | rows that a thread takes at once |
+/// | [`block_size`](Self::block_size) | 1024 | rows that a thread takes at once |
 /// | [`n_threads`](Self::n_threads) | None | those of the current pool |
 /// | generator | seeded with 42 | |
 #[derive(Clone)]

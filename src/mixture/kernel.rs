@@ -8,19 +8,26 @@ use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut2, Axis};
 use pulp::{Arch, Simd, WithSimd};
 
 use super::Statistics;
-use super::simd::{argmax, exp_in_place, largest};
+use super::simd::{argmax, dot_in_f64, exp_in_place, largest};
 
-/// Rows of a block unless set otherwise: in 768 dimensions they take three quarters of a megabyte in `f32`.
-pub(super) const BLOCK_ROWS: usize = 256;
+/// Rows of a block unless set otherwise: in 768 dimensions they take three megabytes in `f32`.
+pub const BLOCK_ROWS: usize = 1024;
 
 /// Responsibilities below this are left out of the statistics: less than `f32` keeps of the sums they belong to.
 const NEGLIGIBLE: f64 = 1e-8;
 
+/// From this error of a logit on, in nats, the products that count are computed again in `f64`: a product of `f32` is off
+/// by about one unit in its last place, so that this is from concentrations of some hundreds on.
+const COARSE: f64 = 5e-5;
+
+/// Nats below the largest within which a logit counts for the likelihood.
+const RELEVANT: f64 = 20.0;
+
 /// Largest share of responsibilities that count for which summing over them beats the matrix product.
-const SPARSE: f64 = 0.15;
+const SPARSE: f64 = 0.08;
 
 /// Entries that are summed in the precision of the data before they are added in `f64`.
-const TOGETHER: usize = 4;
+const TOGETHER: usize = 8;
 
 /// How a point is shared among the components.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,6 +73,8 @@ impl Scorer {
 /// A [`Scorer`] in the precision of the data.
 pub(super) struct Kernel<F> {
     pub means: Array2<F>,
+    /// The means in `f64`, where their products in the precision of the data are too coarse.
+    exact: Option<Array2<f64>>,
     concentrations: Vec<f64>,
     /// The offsets less the concentrations.
     constants: Vec<f64>,
@@ -103,8 +112,11 @@ pub(super) struct Scratch<F> {
 
 impl<F: Float> Kernel<F> {
     pub(super) fn new(scorer: &Scorer, assignment: Assignment) -> Self {
+        let largest = scorer.concentrations.iter().copied().fold(0.0, f64::max);
+        let is_coarse = largest * float(F::epsilon()) > COARSE;
         Self {
             means: scorer.mean_directions.mapv(F::cast),
+            exact: is_coarse.then(|| scorer.mean_directions.clone()),
             concentrations: scorer.concentrations.to_vec(),
             constants: (&scorer.offsets - &scorer.concentrations).to_vec(),
             assignment,
@@ -168,9 +180,11 @@ impl<F: Float> Kernel<F> {
         let mut responsibilities = Array2::zeros(cosines.dim());
         let mut ln_likelihoods = Array1::zeros(cosines.nrows());
         let rows = responsibilities.rows_mut().into_iter();
+        let points = block.rows.as_standard_layout();
         for (i, (mut row, ln_likelihood)) in rows.zip(&mut ln_likelihoods).enumerate() {
             *ln_likelihood = self.share(
                 cosines.row(i).as_slice().expect("rows are contiguous"),
+                points.row(i).as_slice().expect("standard layout"),
                 block.inverse_lengths[i],
                 block.first + i,
                 row.as_slice_mut().expect("rows are contiguous"),
@@ -196,15 +210,27 @@ impl<F: Float> Kernel<F> {
         product(block.rows, self.means.t(), into.view_mut());
     }
 
-    /// The responsibilities of one row from its products with the means, and its log-likelihood.
+    /// The responsibilities of one row `x` from its products with the means, and its log-likelihood.
     #[inline(always)]
-    fn share(&self, cosines: &[F], scale: f64, row: usize, shares: &mut [f64]) -> f64 {
+    fn share(&self, cosines: &[F], x: &[F], scale: f64, row: usize, shares: &mut [f64]) -> f64 {
         let parameters = self.concentrations.iter().zip(&self.constants);
         for ((share, &cosine), (kappa, constant)) in shares.iter_mut().zip(cosines).zip(parameters)
         {
             *share = kappa * (float(cosine) * scale) + constant;
         }
-        let most = largest(shares);
+        let mut most = largest(shares);
+        if let Some(means) = &self.exact {
+            let least = most - RELEVANT;
+            let means = means.rows().into_iter();
+            let parameters = self.concentrations.iter().zip(&self.constants);
+            for ((share, mean), (kappa, constant)) in shares.iter_mut().zip(means).zip(parameters) {
+                if *share >= least {
+                    let mean = mean.to_slice().expect("rows are contiguous");
+                    *share = kappa * (dot_in_f64(x, mean) * scale) + constant;
+                }
+            }
+            most = largest(shares);
+        }
         if self.assignment == Assignment::Hard {
             let best = argmax(shares, most);
             shares.fill(0.0);
@@ -256,13 +282,16 @@ impl<F: Float> WithSimd for ShareOut<'_, '_, F> {
         let n_components = kernel.means.nrows();
         let mut responsibilities = vec![0.0; n_components];
         let mut counts = vec![0.0; n_components];
+        let points = block.rows.as_standard_layout();
         let masses = into.masses.as_slice_mut().expect("a vector is contiguous");
         let squares = into.squares.as_slice_mut().expect("a vector is contiguous");
         for (i, mut row) in shares.rows_mut().into_iter().enumerate() {
             let row = row.as_slice_mut().expect("rows are contiguous");
             let scale = block.inverse_lengths[i];
             let weight = block.weight(i);
-            let ln_likelihood = kernel.share(row, scale, block.first + i, &mut responsibilities);
+            let x = points.row(i);
+            let x = x.as_slice().expect("standard layout");
+            let ln_likelihood = kernel.share(row, x, scale, block.first + i, &mut responsibilities);
             into.total += weight;
             into.log_likelihood += weight * ln_likelihood;
             let sums = masses.iter_mut().zip(squares.iter_mut()).zip(&mut counts);
@@ -312,12 +341,16 @@ impl<F: Float> WithSimd for SumEntries<'_, '_, F> {
             let total = resultant.as_slice_mut().expect("rows are contiguous");
             let mut groups = entries.chunks_exact(TOGETHER);
             for group in &mut groups {
-                let [(a, wa), (b, wb), (c, wc), (e, we)] = *group else {
-                    unreachable!("groups have {TOGETHER} entries")
-                };
-                let rows = row(a).iter().zip(row(b)).zip(row(c)).zip(row(e));
-                for (total, (((&a, &b), &c), &e)) in total.iter_mut().zip(rows) {
-                    *total += float((wa * a + wb * b) + (wc * c + we * e));
+                let group: &[(u32, F); TOGETHER] = group.try_into().expect("a whole group");
+                let (shares, rows) = (group.map(|(_, share)| share), group.map(|(i, _)| row(i)));
+                assert!(rows.iter().all(|row| row.len() == total.len()));
+                for (j, total) in total.iter_mut().enumerate() {
+                    let mut products = [F::zero(); TOGETHER];
+                    for ((product, &share), row) in products.iter_mut().zip(&shares).zip(&rows) {
+                        *product = share * row[j];
+                    }
+                    let [a, b, c, d, e, f, g, h] = products;
+                    *total += float(((a + b) + (c + d)) + ((e + f) + (g + h)));
                 }
             }
             for &(i, w) in groups.remainder() {

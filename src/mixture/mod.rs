@@ -30,7 +30,7 @@ pub use hyperparams::{
     Annealing, Concentration, EmptyComponent, InitMethod, VonMisesFisherMixtureParams,
     VonMisesFisherMixtureValidParams,
 };
-pub use kernel::{Assignment, Scorer};
+pub use kernel::{Assignment, BLOCK_ROWS, Scorer};
 pub use model::{Convergence, VonMisesFisherMixture};
 pub use observations::{InMemory, Observations};
 pub use selection::{Candidate, Criterion, SILHOUETTE_ROWS, Selection};

@@ -4,6 +4,8 @@ use std::f64::consts::LOG2_E;
 
 use linfa::Float;
 
+use super::kernel::float;
+
 /// Independent running values: as many as the widest vectors hold, twice.
 const LANES: usize = 16;
 
@@ -62,6 +64,21 @@ pub(super) fn dot<F: Float>(a: &[F], b: &[F]) -> F {
     }
     let rest = a_chunks.remainder().iter().zip(b_chunks.remainder());
     let rest = rest.fold(F::zero(), |sum, (&a, &b)| sum + a * b);
+    sums.iter().fold(rest, |sum, &x| sum + x)
+}
+
+/// The product of two vectors of the same length, in `f64`.
+#[inline(always)]
+pub(super) fn dot_in_f64<F: Float>(a: &[F], b: &[f64]) -> f64 {
+    let mut sums = [0.0; LANES];
+    let (mut a_chunks, mut b_chunks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+    for (a, b) in (&mut a_chunks).zip(&mut b_chunks) {
+        for ((sum, &a), &b) in sums.iter_mut().zip(a).zip(b) {
+            *sum += float(a) * b;
+        }
+    }
+    let rest = a_chunks.remainder().iter().zip(b_chunks.remainder());
+    let rest: f64 = rest.map(|(&a, &b)| float(a) * b).sum();
     sums.iter().fold(rest, |sum, &x| sum + x)
 }
 

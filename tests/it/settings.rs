@@ -443,7 +443,7 @@ fn merging_undoes_a_split() {
     assert!((hierarchy[2].weight - 1.0).abs() < 1e-12);
     for merged in [split.reduce(3), split.merge(0, 3)] {
         assert!(
-            (&(merged.weights() - model.weights()))
+            (merged.weights() - model.weights())
                 .iter()
                 .all(|x| x.abs() < 1e-12)
         );
@@ -640,6 +640,137 @@ fn sums_over_few_or_all_components_are_those_of_the_plain_loop() {
                 .iter()
                 .all(|e| e.abs() < 1e-3),
             "{kappa}"
+        );
+    }
+}
+
+#[test]
+fn single_and_double_precision_agree_up_to_a_concentration_of_ten_thousand() {
+    for kappa in [100.0, 1e3, 1e4] {
+        let (x, ..) = synthetic(256, &[kappa; 4], &[400; 4], 17);
+        let double = x.mapv(f64::from);
+        let params = VonMisesFisherMixture::params(4).check().unwrap();
+        let single = params.fit(&DatasetBase::from(x)).unwrap();
+        let double = params.fit(&DatasetBase::from(double)).unwrap();
+        let gap = (single.log_likelihood() - double.log_likelihood()).abs();
+        println!("kappa = {kappa}: {gap:.1e}");
+        assert!(gap < 1e-5, "kappa = {kappa}: {gap}");
+    }
+}
+
+#[test]
+fn weights_of_two_are_rows_twice_for_a_mixture() {
+    let (x, ..) = synthetic(16, &[20.0, 30.0, 40.0], &[200; 3], 23);
+    let x = x.mapv(f64::from);
+    let start = x.slice(s![..;200, ..]).to_owned();
+    let params = VonMisesFisherMixture::params(3)
+        .n_runs(1)
+        .tolerance(1e-13)
+        .max_n_iterations(500)
+        .init_method(InitMethod::Means(start));
+    let params = params.check().unwrap();
+    let weights = Array1::from_elem(x.nrows(), 2.0);
+    let twice = concatenate(Axis(0), &[x.view(), x.view()]).unwrap();
+    let weighted = params
+        .fit(&DatasetBase::from(x).with_weights(weights))
+        .unwrap();
+    let doubled = params.fit(&DatasetBase::from(twice)).unwrap();
+    assert!(
+        (weighted.log_likelihood() - doubled.log_likelihood()).abs()
+            < 1e-12 * doubled.log_likelihood().abs().max(1.0)
+    );
+    assert!(
+        (weighted.concentrations() - doubled.concentrations())
+            .iter()
+            .all(|e| e.abs() < 1e-5)
+    );
+}
+
+#[test]
+fn degenerate_data_gives_an_error_or_a_sane_model() {
+    let mut rng = Xoshiro256Plus::seed_from_u64(3);
+    let uniform = |d: usize, n, rng: &mut Xoshiro256Plus| {
+        VonMisesFisher::new(Array1::ones(d), 0.0)
+            .unwrap()
+            .sample::<f32>(n, rng)
+    };
+    let mut line = Array2::<f32>::zeros((50, 6));
+    line.column_mut(0).fill(1.0);
+    line.column_mut(1).assign(&Array1::linspace(-1.0, 1.0, 50));
+    let padded = uniform(12, 60, &mut rng);
+    let cases = [
+        Array2::zeros((0, 5)),
+        uniform(5, 1, &mut rng),
+        uniform(2, 100, &mut rng),
+        uniform(4096, 30, &mut rng),
+        uniform(3, 40, &mut rng) * 1e-30,
+        uniform(3, 40, &mut rng) * 1e30,
+        uniform(3, 40, &mut rng) * 1e-42,
+        line,
+        padded.slice(s![..;2, 3..;3]).to_owned(),
+    ];
+    for x in cases {
+        for k in [1, 2, 7] {
+            for concentration in [Concentration::Free, Concentration::Tied] {
+                let params = VonMisesFisherMixture::params(k)
+                    .concentration(concentration)
+                    .noise_component(k == 2);
+                match try_fit(params, &x) {
+                    Ok(model) => {
+                        let numbers = model
+                            .weights()
+                            .iter()
+                            .chain(model.mean_directions())
+                            .chain(model.concentrations());
+                        assert!(
+                            numbers.copied().all(f64::is_finite),
+                            "{:?}, k = {k}: {model:?}",
+                            x.dim()
+                        );
+                        assert!(
+                            model
+                                .score_samples(x.view())
+                                .unwrap()
+                                .iter()
+                                .all(|ln| ln.is_finite())
+                        );
+                        assert!(
+                            model
+                                .outlier_scores(x.view())
+                                .unwrap()
+                                .iter()
+                                .all(|s| (0.0..=1.0).contains(s))
+                        );
+                        assert_eq!(model.reduce(1).n_components(), 1 + usize::from(k == 2));
+                    }
+                    Err(error) => assert!(x.nrows() < k, "{:?}, k = {k}: {error}", x.dim()),
+                }
+            }
+        }
+    }
+    // A view that is not contiguous, in either order.
+    let view = padded.slice(s![..;2, ..;-1]);
+    let dataset = DatasetBase::from(view);
+    VonMisesFisherMixture::params(2)
+        .check()
+        .unwrap()
+        .fit(&dataset)
+        .unwrap();
+    let weights = Array1::from_shape_fn(60, |i| if i < 30 { 0.0 } else { 1.0 });
+    let weighted = DatasetBase::from(padded.clone()).with_weights(weights);
+    let model = VonMisesFisherMixture::params(2)
+        .check()
+        .unwrap()
+        .fit(&weighted)
+        .unwrap();
+    assert!(model.effective_sizes().sum() <= 30.0);
+    for (value, name) in [(f32::NAN, "NaN"), (f32::INFINITY, "inf")] {
+        let mut broken = padded.clone();
+        broken[[7, 3]] = value;
+        let message = refusal(VonMisesFisherMixture::params(2), &broken);
+        assert_eq!(
+            message,
+            format!("row 7 has no direction: its length is {name}; leave it out or repair it")
         );
     }
 }
