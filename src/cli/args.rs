@@ -155,7 +155,7 @@ pub(super) struct MixtureArgs {
     /// Threads of the fit; all cores where not given
     #[arg(long, value_name = "N", alias = "n_threads", value_parser = positive)]
     pub n_threads: Option<usize>,
-    /// Try these numbers of components, as 2..20 or 2,4,8, and keep the best
+    /// Try these numbers of components, as 2..20 (both included) or 2,4,8, and keep the best
     #[arg(long, value_name = "SIZES", conflicts_with = "n_components")]
     pub select: Option<Sizes>,
     /// By what the best is known: bic, aic, icl, held-out or silhouette

@@ -357,6 +357,147 @@ fn models_lists_the_nine_of_openai() {
 }
 
 #[test]
+fn every_setting_of_the_estimator_is_a_flag() {
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (data, means, labels) = (path("x.npy"), path("means.npy"), path("labels.txt"));
+    let value = |row: usize, column: usize| {
+        let own = if row % 3 == column % 3 { 2.0 } else { 0.1 };
+        own + ((row * 31 + column * 17) % 13) as f32 / 20.0
+    };
+    write_npy(&data, 300, 6, value);
+    write_npy(&means, 3, 6, |row, column| {
+        f32::from(u8::from(row == column % 3))
+    });
+    fs::write(
+        &labels,
+        (0..300).map(|i| format!("{}\n", i % 3)).collect::<String>(),
+    )
+    .unwrap();
+    let base = [
+        "--embeddings",
+        &data,
+        "--n-components",
+        "3",
+        "--output-dir",
+        "first",
+    ];
+    succeed(folder.path(), &base);
+    let model = |directory: &str| json(folder.path().join(directory).join("model_parameters.json"));
+    let changed = |flags: &[&str]| {
+        succeed(
+            folder.path(),
+            &[&base[..4], flags, &["--output-dir", "changed"]].concat(),
+        );
+        model("changed")
+    };
+    let model_file = format!("model={}", path("first/model_parameters.json"));
+    let (means, labels_start) = (format!("means={means}"), format!("labels={labels}"));
+    for flags in [
+        &["--init-method", "kmeans++"][..],
+        &["--init_method", "random-rows"],
+        &["--init-method", "random-responsibilities"],
+        &["--init-method", &means],
+        &["--init-method", &labels_start],
+        &["--init-method", &model_file],
+        &["--assignment", "hard"],
+        &["--assignment", "stochastic"],
+        &["--annealing", "0.1:10"],
+        &["--block-size", "64"],
+        &["--n-threads", "1"],
+        &["--min-weight", "0.01", "--empty-component", "drop"],
+    ] {
+        assert_eq!(changed(flags)["n_components"], 3, "{flags:?}");
+    }
+    let tied = changed(&["--concentration", "tied"]);
+    assert_eq!(tied["concentrations"][0], tied["concentrations"][1]);
+    assert_eq!(tied["concentration"], "tied");
+    assert_eq!(
+        changed(&["--concentration", "7.5"])["concentrations"][2],
+        7.5
+    );
+    assert_eq!(
+        changed(&["--max-concentration", "3"])["concentrations"][0],
+        3.0
+    );
+    let noisy = changed(&["--noise-component"]);
+    assert_eq!(
+        (
+            noisy["n_components"].as_u64(),
+            noisy["concentrations"][3].as_f64()
+        ),
+        (Some(4), Some(0.0))
+    );
+    let pulled = changed(&["--prior", "100000:0.1"]);
+    let plain = model("first");
+    assert!(pulled["concentrations"][0].as_f64() < plain["concentrations"][0].as_f64());
+
+    let args = [
+        "--embeddings",
+        &data,
+        "--select",
+        "2..4",
+        "--criterion",
+        "held-out",
+        "--output-dir",
+        "selected",
+    ];
+    let out = succeed(folder.path(), &args);
+    assert!(
+        out.lines()
+            .any(|line| line.contains("held out") && line.contains("silhouette")),
+        "{out}"
+    );
+    let candidates = json(folder.path().join("selected/selection.json"));
+    let sizes: Vec<_> = candidates
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|c| c["n_components"].as_u64())
+        .collect();
+    assert_eq!(sizes, [Some(2), Some(3), Some(4)]);
+
+    fs::write(&labels, "0\n1\nx\n").unwrap();
+    let refused = |code: i32, flags: &[&str]| {
+        let output = vmfmix(folder.path(), &[&base[..4], flags].concat());
+        assert_eq!(output.status.code(), Some(code), "{flags:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(
+        refused(1, &["--init-method", &labels_start])
+            .contains("labels.txt, label 3: `x` is not a number from 0")
+    );
+    fs::write(&labels, "0\n1\n").unwrap();
+    assert!(refused(1, &["--init-method", &labels_start]).contains("2 labels for 300 items"));
+    let args = [
+        "--embeddings",
+        &data,
+        "--select",
+        "2,3",
+        "--criterion",
+        "held-out",
+        "--test-split",
+        "0",
+    ];
+    let output = vmfmix(folder.path(), &args);
+    assert!(
+        String::from_utf8(output.stderr)
+            .unwrap()
+            .contains("no points are held out to choose by")
+    );
+    for flags in [
+        &["--concentration", "loose"][..],
+        &["--assignment", "firm"],
+        &["--annealing", "2:5"],
+        &["--prior", "1:1"],
+        &["--select", "4..2"],
+        &["--empty-component", "keep"],
+    ] {
+        refused(2, flags);
+    }
+}
+
+#[test]
 fn vmf_computes_one_distribution_an_estimate_or_a_table() {
     let folder = TempDir::new().unwrap();
     let out = succeed(
