@@ -11,5 +11,7 @@ criterion::criterion_group!(
     mixture::product,
     mixture::sweep,
     mixture::kmeans,
+    mixture::em,
+    mixture::linfa,
 );
 criterion::criterion_main!(benches);

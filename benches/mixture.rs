@@ -3,11 +3,15 @@
 use std::sync::LazyLock;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
-use linfa::ParamGuard;
+use linfa::traits::Fit;
+use linfa::{DatasetBase, ParamGuard};
 use ndarray::{Array1, Array2, Axis, s};
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256Plus;
-use vmfmix::mixture::{Assignment, InMemory, KMeansInit, Observations, Scorer, SphericalKMeans};
+use vmfmix::mixture::{
+    Assignment, InMemory, InitMethod, KMeansInit, Observations, Scorer, SphericalKMeans,
+    VonMisesFisherMixture,
+};
 use vmfmix::vmf::{VonMisesFisher, ln_normaliser_scaled};
 
 const N: usize = 100_000;
@@ -134,5 +138,72 @@ pub fn kmeans(criterion: &mut Criterion) {
             bencher.iter(fit)
         });
     }
+    group.finish();
+}
+
+/// Ten EM iterations on data with clusters, from a start at the first rows: twelve passes in all.
+pub fn em(criterion: &mut Criterion) {
+    const PASSES: usize = 12;
+    let mut group = criterion.benchmark_group("em");
+    group
+        .throughput(Throughput::Elements((PASSES * N) as u64))
+        .sample_size(10);
+    for k in [64, 256] {
+        group.bench_function(
+            BenchmarkId::from_parameter(format!("n={N}/d={D}/k={k}")),
+            |bencher| {
+                let rows = &*CLUSTERED;
+                let observations = InMemory::new(rows.view(), None).expect("unit rows");
+                let params = VonMisesFisherMixture::params(k)
+                    .init_method(InitMethod::Means(rows.slice(s![..k, ..]).mapv(f64::from)))
+                    .n_runs(1)
+                    .tolerance(0.0)
+                    .max_n_iterations(PASSES - 2)
+                    .check()
+                    .expect("valid settings");
+                bencher.iter(|| params.fit_observations(&observations).expect("a fit"))
+            },
+        );
+    }
+    group.finish();
+}
+
+/// Ten iterations of linfa-clustering's k-means, which measures Euclidean distances, on a tenth of the rows, and ours.
+pub fn linfa(criterion: &mut Criterion) {
+    const ITERATIONS: usize = 10;
+    let (n, k) = (N / 10, 64);
+    let mut group = criterion.benchmark_group("linfa");
+    group
+        .throughput(Throughput::Elements((ITERATIONS * n) as u64))
+        .sample_size(10);
+    let tenth = || UNIFORM.slice(s![..n, ..]).to_owned();
+    group.bench_function(
+        BenchmarkId::new("linfa-clustering", format!("n={n}/d={D}/k={k}")),
+        |bencher| {
+            let rows = tenth();
+            let start = rows.slice(s![..k, ..]).to_owned();
+            let dataset = DatasetBase::from(rows);
+            let params = linfa_clustering::KMeans::params(k)
+                .init_method(linfa_clustering::KMeansInit::Precomputed(start))
+                .n_runs(1)
+                .tolerance(f32::MIN_POSITIVE)
+                .max_n_iterations(ITERATIONS as u64);
+            // Not having converged is an error there; the work is done all the same.
+            bencher.iter(|| params.fit(&dataset).is_ok())
+        },
+    );
+    group.bench_function(
+        BenchmarkId::new("vmfmix", format!("n={n}/d={D}/k={k}")),
+        |bencher| {
+            let rows = tenth();
+            let start = rows.slice(s![..k, ..]).mapv(f64::from);
+            let dataset = DatasetBase::from(rows);
+            let params = SphericalKMeans::params(k)
+                .init_method(KMeansInit::Precomputed(start))
+                .tolerance(0.0)
+                .max_n_iterations(ITERATIONS);
+            bencher.iter(|| params.fit(&dataset).expect("a fit"))
+        },
+    );
     group.finish();
 }
