@@ -5,7 +5,7 @@ use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256Plus;
 
 use super::hyperparams::{Concentration, EmptyComponent};
-use super::init::Start;
+use super::init::{Start, check};
 use super::kernel::{Assignment, Scorer};
 use super::model::{Convergence, VonMisesFisherMixture};
 use super::{MixtureError, Observations, Statistics, VonMisesFisherMixtureValidParams, Warning};
@@ -138,7 +138,11 @@ impl<'a, R> Run<'a, R> {
             .init_method()
             .start(observations, n_components, &mut self.rng)?;
         match start {
-            Start::Model(model) => Ok(model),
+            Start::Model(model) => {
+                let directed = model.n_components() - noise_components(&model);
+                check("components of the given model", directed, n_components)?;
+                self.continuing(model)
+            }
             Start::Statistics(mut statistics) => {
                 if params.noise_component() {
                     statistics = with_noise(statistics);
@@ -146,6 +150,25 @@ impl<'a, R> Run<'a, R> {
                 self.maximise(&statistics, 0)
             }
         }
+    }
+
+    /// The model, if these settings can go on from it.
+    pub(super) fn continuing(
+        &self,
+        model: VonMisesFisherMixture,
+    ) -> Result<VonMisesFisherMixture, MixtureError> {
+        let (noise, dimension) = (self.params.noise_component(), self.observations.dimension());
+        check(
+            "noise components of the given model",
+            noise_components(&model),
+            usize::from(noise),
+        )?;
+        check(
+            "dimensions of the given model",
+            model.dimension(),
+            dimension,
+        )?;
+        Ok(model)
     }
 
     fn is_annealed(&self, iteration: usize) -> bool {
@@ -264,6 +287,10 @@ impl<'a, R> Run<'a, R> {
         };
         kappa.min(self.params.max_concentration())
     }
+}
+
+fn noise_components(model: &VonMisesFisherMixture) -> usize {
+    usize::from(model.noise_component().is_some())
 }
 
 /// Statistics with one more component, the last, that takes its share of every other.

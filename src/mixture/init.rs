@@ -67,25 +67,13 @@ impl InitMethod {
                 nearest(unit_rows(means)?)?
             }
             Self::Labels(labels) => labelled(observations, labels, n_components)?,
-            Self::Model(model) => {
-                check(
-                    "components of the given model",
-                    model.n_components(),
-                    n_components,
-                )?;
-                check(
-                    "dimensions of the given model",
-                    model.dimension(),
-                    observations.dimension(),
-                )?;
-                return Ok(Start::Model((**model).clone()));
-            }
+            Self::Model(model) => return Ok(Start::Model((**model).clone())),
         };
         Ok(Start::Statistics(statistics))
     }
 }
 
-fn check(what: &'static str, got: usize, expected: usize) -> Result<(), MixtureError> {
+pub(super) fn check(what: &'static str, got: usize, expected: usize) -> Result<(), MixtureError> {
     if got == expected {
         return Ok(());
     }

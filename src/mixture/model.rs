@@ -49,7 +49,8 @@ pub struct Convergence {
     /// Mini-batches that followed, by `fit_with`.
     #[serde(default)]
     pub n_batches: usize,
-    /// Log-likelihood per point after each step, in nats against the surface measure.
+    /// Log-likelihood per point after each step, in nats against the surface measure: that of the assignments where they
+    /// are hard, and of a mini-batch before it is learnt.
     pub log_likelihoods: Vec<f64>,
     /// What the fit met and survived.
     pub warnings: Vec<Warning>,

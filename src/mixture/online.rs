@@ -10,7 +10,7 @@ use rand_xoshiro::Xoshiro256Plus;
 
 use super::fit::Run;
 use super::{
-    Assignment, MixtureError, Observations, Statistics, VonMisesFisherMixture,
+    MixtureError, Observations, Scorer, Statistics, VonMisesFisherMixture,
     VonMisesFisherMixtureValidParams,
 };
 use crate::vmf::{concentration, ln_sphere_area};
@@ -28,18 +28,24 @@ impl<R: Rng + Clone + Sync> VonMisesFisherMixtureValidParams<R> {
         let Some(model) = model else {
             return self.fit_observations(batch);
         };
-        let seed = self.rng().clone().r#gen::<u64>();
         let mut convergence = model.convergence().clone();
         convergence.n_batches += 1;
-        let mut scorer = model.scorer();
-        scorer.seed = seed.wrapping_add(convergence.n_batches as u64);
+        let seed = self
+            .rng()
+            .clone()
+            .r#gen::<u64>()
+            .wrapping_add(convergence.n_batches as u64);
+        let mut run = Run::new(self, batch, Xoshiro256Plus::seed_from_u64(seed));
+        let model = run.continuing(model)?;
+        let scorer = Scorer {
+            seed,
+            ..model.scorer()
+        };
         let seen = batch.sweep(&scorer, self.assignment())?;
-        if self.assignment() == Assignment::Soft {
-            let mean = seen.log_likelihood / seen.total;
-            convergence
-                .log_likelihoods
-                .push(mean - ln_sphere_area(batch.dimension()));
-        }
+        let mean = seen.log_likelihood / seen.total;
+        convergence
+            .log_likelihoods
+            .push(mean - ln_sphere_area(batch.dimension()));
         let gamma = (convergence.n_batches as f64 + 1.0).powf(-FORGETTING);
         let mut statistics = expected(&model);
         let (old, new) = ((1.0 - gamma) * seen.total, gamma);
@@ -47,8 +53,7 @@ impl<R: Rng + Clone + Sync> VonMisesFisherMixtureValidParams<R> {
         statistics.masses = statistics.masses * old + seen.masses * new;
         statistics.resultants = statistics.resultants * old + seen.resultants * new;
         statistics.squares = model.effective_sizes() + &seen.squares;
-        let rng = Xoshiro256Plus::seed_from_u64(scorer.seed);
-        let model = Run::new(self, batch, rng).maximise(&statistics, convergence.n_batches)?;
+        let model = run.maximise(&statistics, convergence.n_batches)?;
         Ok(model.with_convergence(convergence))
     }
 }

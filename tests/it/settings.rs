@@ -110,6 +110,26 @@ fn a_warm_start_begins_where_the_model_ended() {
     );
     assert!(next.log_likelihood() >= first.log_likelihood() - 1e-6);
     assert_eq!(next.convergence().n_iterations, 1);
+    let start = InitMethod::Model(Box::new(first.clone()));
+    let with_noise = VonMisesFisherMixture::params(3)
+        .noise_component(true)
+        .init_method(start.clone());
+    assert!(
+        refusal(with_noise.clone(), &x)
+            .starts_with("0 noise components of the given model where 1")
+    );
+    assert!(
+        refusal(VonMisesFisherMixture::params(4).init_method(start), &x)
+            .starts_with("3 components of the given model where 4")
+    );
+    let batch = DatasetBase::from(x);
+    assert!(
+        with_noise
+            .check()
+            .unwrap()
+            .fit_with(Some(first), &batch)
+            .is_err()
+    );
 }
 
 #[test]
