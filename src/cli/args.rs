@@ -108,7 +108,7 @@ pub(super) struct MixtureArgs {
     #[arg(long, short = 'k', value_name = "K", alias = "n_components", default_value_t = 5, value_parser = positive)]
     pub n_components: usize,
     /// Most EM iterations of a run
-    #[arg(long, value_name = "N", alias = "max_iterations", default_value_t = 100, value_parser = positive)]
+    #[arg(long, value_name = "N", aliases = ["max_iterations", "max-n-iterations"], default_value_t = 100, value_parser = positive)]
     pub max_iterations: usize,
     /// Stop when the log-likelihood per point changes by less
     #[arg(long, value_name = "NATS", default_value_t = 1e-6, value_parser = not_negative)]
