@@ -78,28 +78,6 @@ impl Annealing {
     }
 }
 
-/// Settings that have been checked; see [`VonMisesFisherMixtureParams`].
-#[derive(Clone)]
-pub struct VonMisesFisherMixtureValidParams<R> {
-    n_components: usize,
-    n_runs: usize,
-    tolerance: f64,
-    max_n_iterations: usize,
-    init_method: InitMethod,
-    concentration: Concentration,
-    assignment: Assignment,
-    annealing: Option<Annealing>,
-    noise_component: bool,
-    prior: Option<Prior>,
-    max_concentration: f64,
-    min_weight: f64,
-    empty_component: EmptyComponent,
-    block_size: usize,
-    n_threads: Option<usize>,
-    rng: R,
-    progress: Arc<dyn Progress>,
-}
-
 /// Settings of [`VonMisesFisherMixture`], with these defaults:
 ///
 /// | setting | default | |
@@ -130,31 +108,36 @@ impl VonMisesFisherMixture {
 
     /// Settings for a mixture of `n_components`, with a random number generator of your own.
     pub fn params_with_rng<R: Rng>(n_components: usize, rng: R) -> VonMisesFisherMixtureParams<R> {
-        VonMisesFisherMixtureParams(VonMisesFisherMixtureValidParams {
-            n_components,
-            n_runs: 4,
-            tolerance: 1e-6,
-            max_n_iterations: 100,
-            init_method: InitMethod::default(),
-            concentration: Concentration::default(),
-            assignment: Assignment::default(),
-            annealing: None,
-            noise_component: false,
-            prior: None,
-            max_concentration: 1e6,
-            min_weight: 0.0,
-            empty_component: EmptyComponent::default(),
-            block_size: BLOCK_ROWS,
-            n_threads: None,
-            rng,
-            progress: Arc::new(Silent),
-        })
+        VonMisesFisherMixtureParams(VonMisesFisherMixtureValidParams::new(n_components, rng))
     }
 }
 
-/// The setters of the builder and the getters of the checked settings: the same names, the same words.
+/// The fields with their defaults, the setters of the builder and the getters of the checked settings: the same names, the
+/// same words.
 macro_rules! settings {
-    ($($(#[doc = $doc:literal])+ $name:ident: $type:ty,)*) => {
+    ($($(#[doc = $doc:literal])+ $name:ident: $type:ty = $default:expr,)*) => {
+        /// Settings that have been checked; see [`VonMisesFisherMixtureParams`].
+        #[derive(Clone)]
+        pub struct VonMisesFisherMixtureValidParams<R> {
+            n_components: usize,
+            init_method: InitMethod,
+            rng: R,
+            progress: Arc<dyn Progress>,
+            $($name: $type,)*
+        }
+
+        impl<R> VonMisesFisherMixtureValidParams<R> {
+            fn new(n_components: usize, rng: R) -> Self {
+                Self {
+                    n_components,
+                    init_method: InitMethod::default(),
+                    rng,
+                    progress: Arc::new(Silent),
+                    $($name: $default,)*
+                }
+            }
+        }
+
         impl<R> VonMisesFisherMixtureParams<R> {
             $(
                 $(#[doc = $doc])+
@@ -178,31 +161,31 @@ macro_rules! settings {
 
 settings! {
     /// Restarts, each from its own seed; the likeliest result is kept.
-    n_runs: usize,
+    n_runs: usize = 4,
     /// A run ends when the log-likelihood per point changes by less than this, in nats.
-    tolerance: f64,
+    tolerance: f64 = 1e-6,
     /// Most EM steps of a run.
-    max_n_iterations: usize,
+    max_n_iterations: usize = 100,
     /// What the concentrations have in common.
-    concentration: Concentration,
+    concentration: Concentration = Concentration::Free,
     /// How a point is shared among the components.
-    assignment: Assignment,
+    assignment: Assignment = Assignment::Soft,
     /// Deterministic annealing at the start of a run.
-    annealing: Option<Annealing>,
+    annealing: Option<Annealing> = None,
     /// Whether a uniform component, the last, takes up what fits nowhere; it comes on top of the others.
-    noise_component: bool,
+    noise_component: bool = false,
     /// What is believed of every concentration before the data, see [`Prior`].
-    prior: Option<Prior>,
+    prior: Option<Prior> = None,
     /// Cap on the concentrations, against duplicated points; reaching it is reported as a warning.
-    max_concentration: f64,
+    max_concentration: f64 = 1e6,
     /// Weight below which a component counts as empty.
-    min_weight: f64,
+    min_weight: f64 = 0.0,
     /// What becomes of an empty component.
-    empty_component: EmptyComponent,
+    empty_component: EmptyComponent = EmptyComponent::Reseed,
     /// Rows that a thread takes at once. The same data, seed and block size give the same model bit by bit.
-    block_size: usize,
+    block_size: usize = BLOCK_ROWS,
     /// Threads; those of the current pool where `None`.
-    n_threads: Option<usize>,
+    n_threads: Option<usize> = None,
 }
 
 impl<R> VonMisesFisherMixtureParams<R> {
