@@ -184,12 +184,7 @@ impl<'a, F: Float> Search<'a, F> {
             let share = F::cast(weight * block.inverse_lengths[i]);
             self.entries[cluster].push((i as u32, share));
         }
-        sum_entries(
-            self.kernel.arch,
-            block.rows,
-            &self.entries,
-            &mut into.resultants,
-        );
+        sum_entries(self.kernel.arch, block, &self.entries, &mut into.resultants);
     }
 }
 
@@ -213,7 +208,6 @@ impl<F: Float> WithSimd for Follow<'_, '_, '_, F> {
             search,
         } = self;
         search.open.clear();
-        let rows = block.rows.as_standard_layout();
         let means = &search.kernel.means;
         for (i, point) in points.iter_mut().enumerate() {
             moves.follow(point);
@@ -222,7 +216,7 @@ impl<F: Float> WithSimd for Follow<'_, '_, '_, F> {
             }
             if point.others < 1.0 {
                 let own = dot(
-                    rows.row(i).to_slice().expect("standard layout"),
+                    block.row(i),
                     means
                         .row(point.cluster as usize)
                         .to_slice()

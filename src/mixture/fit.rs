@@ -70,7 +70,7 @@ pub(super) struct Run<'a, R> {
     observations: &'a dyn Observations,
     rng: Xoshiro256Plus,
     /// Met and survived so far.
-    warnings: Vec<Warning>,
+    pub(super) warnings: Vec<Warning>,
 }
 
 impl<'a, R> Run<'a, R> {

@@ -86,6 +86,7 @@ pub(super) struct Kernel<F> {
 
 /// A block of rows, each of which becomes a direction when multiplied by its inverse length.
 pub(super) struct Block<'a, F> {
+    /// In standard layout.
     pub rows: ArrayView2<'a, F>,
     pub inverse_lengths: ArrayView1<'a, f64>,
     pub sample_weights: Option<ArrayView1<'a, f64>>,
@@ -94,6 +95,13 @@ pub(super) struct Block<'a, F> {
 }
 
 impl<F> Block<'_, F> {
+    /// The values of a row.
+    #[inline(always)]
+    pub(super) fn row(&self, row: usize) -> &[F] {
+        let d = self.rows.ncols();
+        &self.rows.as_slice().expect("standard layout")[row * d..][..d]
+    }
+
     /// The sample weight of a row.
     pub(super) fn weight(&self, row: usize) -> f64 {
         self.sample_weights.map_or(1.0, |weights| weights[row])
@@ -165,12 +173,7 @@ impl<F: Float> Kernel<F> {
                 }
             }
         }
-        sum_entries(
-            self.arch,
-            block.rows,
-            &scratch.entries,
-            &mut into.resultants,
-        );
+        sum_entries(self.arch, block, &scratch.entries, &mut into.resultants);
     }
 
     /// Responsibilities `(n_rows, n_components)` and log-likelihoods `(n_rows,)` against the uniform measure.
@@ -180,11 +183,10 @@ impl<F: Float> Kernel<F> {
         let mut responsibilities = Array2::zeros(cosines.dim());
         let mut ln_likelihoods = Array1::zeros(cosines.nrows());
         let rows = responsibilities.rows_mut().into_iter();
-        let points = block.rows.as_standard_layout();
         for (i, (mut row, ln_likelihood)) in rows.zip(&mut ln_likelihoods).enumerate() {
             *ln_likelihood = self.share(
                 cosines.row(i).as_slice().expect("rows are contiguous"),
-                points.row(i).as_slice().expect("standard layout"),
+                block.row(i),
                 block.inverse_lengths[i],
                 block.first + i,
                 row.as_slice_mut().expect("rows are contiguous"),
@@ -282,16 +284,15 @@ impl<F: Float> WithSimd for ShareOut<'_, '_, F> {
         let n_components = kernel.means.nrows();
         let mut responsibilities = vec![0.0; n_components];
         let mut counts = vec![0.0; n_components];
-        let points = block.rows.as_standard_layout();
         let masses = into.masses.as_slice_mut().expect("a vector is contiguous");
         let squares = into.squares.as_slice_mut().expect("a vector is contiguous");
         for (i, mut row) in shares.rows_mut().into_iter().enumerate() {
             let row = row.as_slice_mut().expect("rows are contiguous");
             let scale = block.inverse_lengths[i];
             let weight = block.weight(i);
-            let x = points.row(i);
-            let x = x.as_slice().expect("standard layout");
-            let ln_likelihood = kernel.share(row, x, scale, block.first + i, &mut responsibilities);
+            let place = block.first + i;
+            let ln_likelihood =
+                kernel.share(row, block.row(i), scale, place, &mut responsibilities);
             into.total += weight;
             into.log_likelihood += weight * ln_likelihood;
             let sums = masses.iter_mut().zip(squares.iter_mut()).zip(&mut counts);
@@ -308,22 +309,22 @@ impl<F: Float> WithSimd for ShareOut<'_, '_, F> {
     }
 }
 
-/// Adds to each component's resultant its rows, each times its share.
+/// Adds to each component's resultant its rows of the block, each times its share.
 pub(super) fn sum_entries<F: Float>(
     arch: Arch,
-    rows: ArrayView2<'_, F>,
+    block: &Block<'_, F>,
     entries: &[Vec<(u32, F)>],
     resultants: &mut Array2<f64>,
 ) {
     arch.dispatch(SumEntries {
-        rows,
+        block,
         entries,
         resultants,
     });
 }
 
 struct SumEntries<'a, 'b, F> {
-    rows: ArrayView2<'b, F>,
+    block: &'a Block<'b, F>,
     entries: &'a [Vec<(u32, F)>],
     resultants: &'a mut Array2<f64>,
 }
@@ -333,10 +334,7 @@ impl<F: Float> WithSimd for SumEntries<'_, '_, F> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let rows = self.rows.as_standard_layout();
-        let d = rows.ncols();
-        let values = rows.as_slice().expect("standard layout");
-        let row = |i: u32| &values[i as usize * d..][..d];
+        let row = |i: u32| self.block.row(i as usize);
         for (entries, mut resultant) in self.entries.iter().zip(self.resultants.rows_mut()) {
             let total = resultant.as_slice_mut().expect("rows are contiguous");
             let mut groups = entries.chunks_exact(TOGETHER);

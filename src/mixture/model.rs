@@ -319,8 +319,7 @@ impl VonMisesFisherMixture {
     /// # Errors
     /// A row has no direction, or the dimension is not the model's.
     pub fn bic<F: Float>(&self, rows: ArrayView2<'_, F>) -> Result<f64, MixtureError> {
-        let n = rows.nrows() as f64;
-        Ok(self.n_parameters() as f64 * n.ln() - 2.0 * n * self.score(rows)?)
+        Ok(self.criteria(rows.nrows(), self.score(rows)?).0)
     }
 
     /// Akaike information criterion, `2 p - 2 ln L`; lower is better.
@@ -328,7 +327,14 @@ impl VonMisesFisherMixture {
     /// # Errors
     /// A row has no direction, or the dimension is not the model's.
     pub fn aic<F: Float>(&self, rows: ArrayView2<'_, F>) -> Result<f64, MixtureError> {
-        Ok(2.0 * self.n_parameters() as f64 - 2.0 * rows.nrows() as f64 * self.score(rows)?)
+        Ok(self.criteria(rows.nrows(), self.score(rows)?).1)
+    }
+
+    /// BIC and AIC of `n` points with this log-likelihood per point.
+    pub(super) fn criteria(&self, n: usize, log_likelihood: f64) -> (f64, f64) {
+        let (p, n) = (self.n_parameters() as f64, n as f64);
+        let deviance = 2.0 * n * log_likelihood;
+        (p * n.ln() - deviance, 2.0 * p - deviance)
     }
 
     /// Integrated completed likelihood, BIC plus twice the entropy of all responsibilities (Biernacki, Celeux & Govaert

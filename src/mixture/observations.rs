@@ -151,13 +151,13 @@ impl<'a, F: Float> InMemory<'a, F> {
         let rows = self.rows.slice(s![start..end, ..]);
         let lengths = self.lengths.slice(s![start..end]);
         let (rows, inverse_lengths) = if lengths.iter().all(|x| SAFE_LENGTHS.contains(x)) {
-            (CowArray::from(rows), lengths.mapv(f64::recip))
+            (rows.as_standard_layout(), lengths.mapv(f64::recip))
         } else {
-            let mut scaled = rows.to_owned();
+            let mut scaled = rows.as_standard_layout().into_owned();
             for (mut row, length) in scaled.rows_mut().into_iter().zip(lengths) {
                 row.mapv_inplace(|x| F::cast(float(x) / length));
             }
-            (scaled.into(), Array1::ones(end - start))
+            (CowArray::from(scaled), Array1::ones(end - start))
         };
         visit(&Block {
             rows: rows.view(),

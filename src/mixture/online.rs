@@ -54,6 +54,7 @@ impl<R: Rng + Clone + Sync> VonMisesFisherMixtureValidParams<R> {
         statistics.resultants = statistics.resultants * old + seen.resultants * new;
         statistics.squares = model.effective_sizes() + &seen.squares;
         let model = run.maximise(&statistics, convergence.n_batches)?;
+        convergence.warnings.append(&mut run.warnings);
         Ok(model.with_convergence(convergence))
     }
 }

@@ -119,14 +119,16 @@ impl<R: Rng + Clone + Sync> VonMisesFisherMixtureParams<R> {
             let observations = InMemory::new(rows, None)?.block_size(params.block_size());
             let model = params.fit_observations(&observations)?;
             let seconds = start.elapsed().as_secs_f64();
+            let log_likelihood = model.score(rows)?;
+            let (bic, aic) = model.criteria(rows.nrows(), log_likelihood);
             let candidate = Candidate {
                 n_components,
-                log_likelihood: model.score(rows)?,
+                log_likelihood,
                 held_out_log_likelihood: held_out.map(|rows| model.score(rows)).transpose()?,
                 n_parameters: model.n_parameters(),
-                bic: model.bic(rows)?,
-                aic: model.aic(rows)?,
-                icl: model.icl(rows)?,
+                bic,
+                aic,
+                icl: bic + 2.0 * model.entropies(rows)?.sum(),
                 silhouette: cosine_silhouette(sample, &model.assign(sample)?.to_vec())?,
                 converged: model.convergence().converged,
                 n_iterations: model.convergence().n_iterations,

@@ -12,7 +12,7 @@ use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256Plus;
 use serde::{Deserialize, Serialize};
 
-use super::init::{parallel, plus_plus, random_rows, unit_rows};
+use super::init::{check, parallel, plus_plus, random_rows, unit_rows};
 use super::kernel::{Assignment, Scorer};
 use super::simd::two_largest;
 use super::{ClusterMemory, InMemory, MixtureError, Observations, Statistics};
@@ -238,18 +238,12 @@ impl<R: Rng + Clone> SphericalKMeansValidParams<R> {
         centres: &Array2<f64>,
         dimension: usize,
     ) -> Result<Array2<f64>, MixtureError> {
-        let (got, expected) = (centres.dim(), (self.n_clusters, dimension));
-        if got.0 != expected.0 {
-            return Err(MixtureError::Start {
-                what: "given centres",
-                got: got.0,
-                expected: expected.0,
-            });
-        }
-        if got.1 != expected.1 {
+        let (n_centres, columns) = centres.dim();
+        check("given centres", n_centres, self.n_clusters)?;
+        if columns != dimension {
             return Err(MixtureError::DimensionMismatch {
-                got: expected.1,
-                expected: got.1,
+                got: dimension,
+                expected: columns,
             });
         }
         unit_rows(centres)
