@@ -1,10 +1,14 @@
 //! `cargo bench`; see README.md in this folder.
 
+mod encoder;
 mod mixture;
 mod vmf;
 
 criterion::criterion_group!(
     benches,
+    encoder::images,
+    encoder::texts,
+    encoder::files,
     vmf::normaliser,
     vmf::solve,
     vmf::sample,

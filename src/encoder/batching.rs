@@ -15,7 +15,7 @@ use std::sync::mpsc::sync_channel;
 use ndarray::{Array2, ArrayView2, Axis};
 use rayon::prelude::*;
 
-use super::{DecodeOptions, Encoder, EncoderError, ImageSource, Picture};
+use super::{DecodeOptions, Encoder, EncoderError, ImageSource, Picture, Tower};
 use crate::progress::Progress;
 
 /// Texts or images that the encoder sees at once, unless the caller says otherwise.
@@ -64,13 +64,16 @@ pub struct Failure {
 /// Must not be called from a task of rayon's global pool, whose threads it waits for.
 ///
 /// # Errors
-/// [`EncoderError::Inference`] if the encoder itself fails.
+/// [`EncoderError::Inference`] if the encoder itself fails, [`EncoderError::NoTower`] if it embeds other things.
 pub fn embed_images(
     encoder: &dyn Encoder,
     sources: &[Option<ImageSource<'_>>],
     options: &BatchOptions,
     progress: &dyn Progress,
 ) -> Result<Embedded, EncoderError> {
+    if !encoder.towers().contains(&Tower::Image) {
+        return Err(encoder.no_tower(Tower::Image));
+    }
     let mut result = Embedded::new(sources.len(), encoder.dimension());
     let batch_size = options.batch_size.get();
     let read = |source: &Option<ImageSource<'_>>| {
@@ -112,13 +115,16 @@ pub fn embed_images(
 /// Embeds a list of texts. Items that fail are named in the result; the others are not affected.
 ///
 /// # Errors
-/// [`EncoderError::Inference`] if the encoder itself fails.
+/// [`EncoderError::Inference`] if the encoder itself fails, [`EncoderError::NoTower`] if it embeds other things.
 pub fn embed_texts(
     encoder: &dyn Encoder,
     texts: &[Option<&str>],
     options: &BatchOptions,
     progress: &dyn Progress,
 ) -> Result<Embedded, EncoderError> {
+    if !encoder.towers().contains(&Tower::Text) {
+        return Err(encoder.no_tower(Tower::Text));
+    }
     let mut result = Embedded::new(texts.len(), encoder.dimension());
     let tokenised: Vec<_> = texts
         .par_iter()
@@ -183,17 +189,11 @@ mod tests {
         fn dimension(&self) -> usize {
             2
         }
-        fn image_size(&self) -> usize {
-            1
-        }
-        fn logit_scale(&self) -> f32 {
-            1.0
+        fn towers(&self) -> &[Tower] {
+            &[Tower::Text, Tower::Image]
         }
         fn device(&self) -> Device {
             Device::Cpu
-        }
-        fn prepare(&self, picture: &Picture) -> Picture {
-            picture.clone()
         }
         fn tokenize(&self, text: &str) -> Result<Tokens, EncoderError> {
             Ok(Tokens {

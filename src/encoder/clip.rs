@@ -14,7 +14,7 @@ use super::models::{self, ModelInfo};
 use super::text_transformer::TextTransformer;
 use super::tokenizer::{TokenBatch, Tokenizer};
 use super::vision_transformer::VisionTransformer;
-use super::{Device, Encoder, EncoderError, Picture, Preprocessing, Tokens};
+use super::{Device, Encoder, EncoderError, Picture, Preprocessing, Tokens, Tower};
 
 const CONFIG: &str = "config.json";
 const TOKENIZER: &str = "tokenizer.json";
@@ -181,12 +181,12 @@ impl Encoder for ClipEncoder {
         self.dimension
     }
 
-    fn image_size(&self) -> usize {
-        self.preprocessing.image_size()
+    fn towers(&self) -> &[Tower] {
+        &[Tower::Text, Tower::Image]
     }
 
-    fn logit_scale(&self) -> f32 {
-        self.logit_scale
+    fn logit_scale(&self) -> Option<f32> {
+        Some(self.logit_scale)
     }
 
     fn device(&self) -> Device {

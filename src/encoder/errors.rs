@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use super::Tower;
+
 /// A cause that another library reported.
 pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
 
@@ -38,6 +40,17 @@ pub enum EncoderError {
         architecture: String,
         /// The names in the registry that do work.
         working: Vec<&'static str>,
+    },
+
+    /// A model that embeds something else.
+    #[error(
+        "{model} does not embed {tower}; use a CLIP model, such as ViT-B/32, which embeds both texts and images"
+    )]
+    NoTower {
+        /// The model.
+        model: String,
+        /// What was to be embedded.
+        tower: Tower,
     },
 
     /// A folder that does not hold a file which every model has.

@@ -51,7 +51,18 @@ pub use picture::{DEFAULT_MAX_PIXELS, DecodeOptions, ImageSource, Picture};
 pub use preprocess::Preprocessing;
 pub use tokenizer::Tokens;
 
-/// Turns texts and images into unit vectors of one space.
+/// What an encoder can embed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tower {
+    /// Texts.
+    Text,
+    /// Images.
+    Image,
+}
+
+/// Turns texts, images or both into unit vectors of one space.
+///
+/// An encoder has the methods of the towers that it [has](Encoder::towers); those of a tower that it lacks say so.
 pub trait Encoder: Send + Sync {
     /// The model's name, as it was loaded.
     fn name(&self) -> &str;
@@ -59,49 +70,77 @@ pub trait Encoder: Send + Sync {
     /// Number of coordinates of an embedding.
     fn dimension(&self) -> usize;
 
-    /// Side of the square image that the vision tower sees, in pixels.
-    fn image_size(&self) -> usize;
-
-    /// The factor, learnt with the model, by which cosines are multiplied before a softmax over them.
-    fn logit_scale(&self) -> f32;
+    /// What it can embed.
+    fn towers(&self) -> &[Tower];
 
     /// Where the towers run; never [`Device::Auto`].
     fn device(&self) -> Device;
 
-    /// Scales and crops a picture to what the vision tower sees, so that many threads can do it beforehand.
-    fn prepare(&self, picture: &Picture) -> Picture;
+    /// The factor, learnt with the model, by which cosines between texts and images are multiplied before a softmax over
+    /// them; `None` if the model was not trained to compare the two.
+    fn logit_scale(&self) -> Option<f32> {
+        None
+    }
+
+    /// Scales and crops a picture to what the image tower sees, so that many threads can do it beforehand.
+    fn prepare(&self, picture: &Picture) -> Picture {
+        picture.clone()
+    }
 
     /// The tokens of a text.
     ///
     /// # Errors
-    /// [`EncoderError::Tokenize`].
-    fn tokenize(&self, text: &str) -> Result<Tokens, EncoderError>;
+    /// [`EncoderError::Tokenize`], [`EncoderError::NoTower`].
+    fn tokenize(&self, _text: &str) -> Result<Tokens, EncoderError> {
+        Err(self.no_tower(Tower::Text))
+    }
 
     /// Embeds tokenised texts as one batch: `(n_texts, dimension)`, rows of unit length.
     ///
     /// A row whose features are all zero stays zero.
     ///
     /// # Errors
-    /// [`EncoderError::Inference`].
-    fn embed_tokens(&self, tokens: &[&Tokens]) -> Result<Array2<f32>, EncoderError>;
+    /// [`EncoderError::Inference`], [`EncoderError::NoTower`].
+    fn embed_tokens(&self, _tokens: &[&Tokens]) -> Result<Array2<f32>, EncoderError> {
+        Err(self.no_tower(Tower::Text))
+    }
 
     /// Embeds pictures as one batch: `(n_pictures, dimension)`, rows of unit length.
     ///
     /// Pictures that are not yet [prepared](Encoder::prepare) are prepared first. A row whose features are all zero stays zero.
     ///
     /// # Errors
-    /// [`EncoderError::Inference`].
-    fn embed_images(&self, pictures: &[Picture]) -> Result<Array2<f32>, EncoderError>;
+    /// [`EncoderError::Inference`], [`EncoderError::NoTower`].
+    fn embed_images(&self, _pictures: &[Picture]) -> Result<Array2<f32>, EncoderError> {
+        Err(self.no_tower(Tower::Image))
+    }
 
     /// Embeds texts as one batch: `(n_texts, dimension)`, rows of unit length.
     ///
     /// # Errors
-    /// [`EncoderError::Tokenize`], [`EncoderError::Inference`].
+    /// [`EncoderError::Tokenize`], [`EncoderError::Inference`], [`EncoderError::NoTower`].
     fn embed_texts(&self, texts: &[&str]) -> Result<Array2<f32>, EncoderError> {
         let tokens = texts
             .iter()
             .map(|text| self.tokenize(text))
             .collect::<Result<Vec<_>, _>>()?;
         self.embed_tokens(&tokens.iter().collect::<Vec<_>>())
+    }
+
+    /// The error that says that the model has no such tower.
+    fn no_tower(&self, tower: Tower) -> EncoderError {
+        EncoderError::NoTower {
+            model: self.name().into(),
+            tower,
+        }
+    }
+}
+
+impl std::fmt::Display for Tower {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Tower::Text => "texts",
+            Tower::Image => "images",
+        })
     }
 }
