@@ -19,8 +19,8 @@ palette, lies on white; all else is `Image.convert("RGB")`. Of 16-bit grey, Pill
 open_clip itself differs twice. It converts after resizing and cropping, so that a palette or black and white is resized
 by picking the nearest pixel; and it calls `convert("RGB")` on all, which drops the transparency and shows whatever
 colour lies below. Here, it gets pictures that are RGB already. Where half a pixel is to be cropped, transformers rounds
-down and open_clip rounds to even, so that the two may be one pixel apart (`full_chroma_301x499.jpg` is). The ids of the texts are those of transformers, with
-special tokens read as characters, for both models.
+down and open_clip to even, so that the two may be one pixel apart, as they are at `full_chroma_301x499.jpg`. The ids of
+the texts are those of transformers, with special tokens read as characters, for both models.
 """
 
 import argparse
