@@ -33,7 +33,7 @@ pub(crate) fn images(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("encoder/images");
     group.sample_size(10).sampling_mode(SamplingMode::Flat);
     group.throughput(Throughput::Elements(BATCH as u64));
-    for model in ["vit-b-32"] {
+    for model in ["vit-b-32", "rn50"] {
         let encoder = load(&folder, model);
         let side = encoder.preprocessing().image_size();
         let bytes = (0..3 * side * side).map(|i| (i * 31 % 251) as u8).collect();

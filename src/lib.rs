@@ -25,7 +25,7 @@
 //! | 4 | [`report`] | the summary and its faces: HTML, JSON, PNG |
 //! | 5 | [`cli`] | the command line |
 //!
-//! [`progress`] and `whole_file` serve them all.
+//! [`progress`], `product` and `whole_file` serve them all.
 //!
 //! # Invariants
 //! - One EM loop, many places for the data: it sees only [`mixture::Observations`].
@@ -50,6 +50,7 @@ pub mod encoder;
 pub mod frame;
 pub mod mixture;
 pub mod prelude;
+mod product;
 pub mod progress;
 pub mod report;
 pub mod vmf;

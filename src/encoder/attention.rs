@@ -5,11 +5,10 @@
 //! Tokens are few (50 in ViT-B/32, at most 77 in a text), so the scores of a few queries fit into the nearest cache: on
 //! the processor each image or text is one task, and nothing of size `(b, h, t, t)` is ever stored.
 
-use candle_core::{CpuStorage, CustomOp2, D, Device, Layout, Result, Shape, Tensor};
+use candle_core::{D, Device, Result, Tensor};
 use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
 
-use super::kernels::{exp, floats};
+use super::kernels::exp;
 
 /// Queries whose scores are computed side by side.
 const QUERIES: usize = 4;
@@ -17,33 +16,38 @@ const QUERIES: usize = 4;
 /// Keys, or coordinates of values, that are summed side by side.
 const LANES: usize = 16;
 
-/// Attention of all heads: `(b, t, 3 w)` queries, keys and values without their `bias` `(3 w)`, to `(b, t, w)`.
+/// Attention of all heads: rows of queries, keys and values without their `bias` `(3 w)`, `(b t, 3 w)`, to `(b t, w)`.
 ///
-/// `mask`, `(t, t)`, is 0 where a token may look and minus infinity where it may not; it must be the causal one.
+/// With `causal`, a token sees only itself and those before it.
 pub(super) fn attention(
-    qkv: &Tensor,
-    bias: &Tensor,
+    qkv: &[f32],
+    bias: &[f32],
+    tokens: usize,
     heads: usize,
-    mask: Option<&Tensor>,
-) -> Result<Tensor> {
-    if qkv.device().is_cpu() {
-        let causal = mask.is_some();
-        return qkv.apply_op2_no_bwd(bias, &Attend { heads, causal });
+    causal: bool,
+    out: &mut [f32],
+) {
+    let width = bias.len() / 3;
+    let items = qkv.chunks_exact(tokens * 3 * width);
+    for (qkv, out) in items.zip(out.chunks_exact_mut(tokens * width)) {
+        Arch::new().dispatch(AttendOne {
+            qkv,
+            bias,
+            out,
+            tokens,
+            heads,
+            causal,
+        });
     }
-    plain_attention(qkv, bias, heads, mask)
 }
 
-/// The same by single operations.
-fn plain_attention(
-    qkv: &Tensor,
-    bias: &Tensor,
-    heads: usize,
-    mask: Option<&Tensor>,
-) -> Result<Tensor> {
+/// The same by the operations of any device: `(b, t, 3 w)` with their bias, to `(b, t, w)`.
+///
+/// `mask`, `(t, t)`, is 0 where a token may look and minus infinity where it may not.
+pub(super) fn plain_attention(qkv: &Tensor, heads: usize, mask: Option<&Tensor>) -> Result<Tensor> {
     let (b, t, width) = qkv.dims3()?;
     let d = width / 3 / heads;
     let qkv = qkv
-        .broadcast_add(bias)?
         .reshape((b, t, 3, heads, d))?
         .permute((2, 0, 3, 1, 4))?
         .contiguous()?;
@@ -62,42 +66,6 @@ pub(super) fn causal_mask(tokens: usize, device: &Device) -> Result<Tensor> {
     let rows = (0..tokens)
         .flat_map(|i| (0..tokens).map(move |j| if j > i { f32::NEG_INFINITY } else { 0.0 }));
     Tensor::from_iter(rows, device)?.reshape((tokens, tokens))
-}
-
-struct Attend {
-    heads: usize,
-    causal: bool,
-}
-
-impl CustomOp2 for Attend {
-    fn name(&self) -> &'static str {
-        "fused-attention"
-    }
-
-    fn cpu_fwd(
-        &self,
-        qkv: &CpuStorage,
-        layout: &Layout,
-        bias: &CpuStorage,
-        bias_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (b, tokens, width) = layout.shape().dims3()?;
-        let (qkv, bias) = (floats(qkv, layout)?, floats(bias, bias_layout)?);
-        let mut out = vec![0.0; b * tokens * width / 3];
-        out.par_chunks_mut(tokens * width / 3)
-            .zip(qkv.par_chunks(tokens * width))
-            .for_each(|(out, qkv)| {
-                Arch::new().dispatch(AttendOne {
-                    qkv,
-                    bias,
-                    out,
-                    tokens,
-                    heads: self.heads,
-                    causal: self.causal,
-                });
-            });
-        Ok((CpuStorage::F32(out), Shape::from((b, tokens, width / 3))))
-    }
 }
 
 /// One image or text: `(t, 3 w)` to `(t, w)`.
@@ -224,6 +192,7 @@ fn softmax(scores: &mut [f32]) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::kernels::floats;
     use super::super::kernels::tests::{largest_difference, numbers};
     use super::*;
 
@@ -232,10 +201,13 @@ mod tests {
         for (tokens, heads, d) in [(50, 3, 64), (17, 2, 5), (4, 1, 16), (1, 2, 8)] {
             let qkv = (numbers(&[2, tokens, 3 * heads * d], 0.0) * 0.3).unwrap();
             let bias = numbers(&[3 * heads * d], 1.0);
+            let sum = qkv.broadcast_add(&bias).unwrap();
+            let (qkv, bias) = (floats(&qkv).unwrap(), floats(&bias).unwrap());
             for causal in [false, true] {
                 let mask = causal.then(|| causal_mask(tokens, &Device::Cpu).unwrap());
-                let fused = attention(&qkv, &bias, heads, mask.as_ref()).unwrap();
-                let plain = plain_attention(&qkv, &bias, heads, mask.as_ref()).unwrap();
+                let mut fused = vec![0.0; 2 * tokens * heads * d];
+                attention(&qkv, &bias, tokens, heads, causal, &mut fused);
+                let plain = plain_attention(&sum, heads, mask.as_ref()).unwrap();
                 let error = largest_difference(&fused, &plain);
                 assert!(
                     error < 2e-5,

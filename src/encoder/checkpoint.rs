@@ -1,21 +1,32 @@
-//! Weights on disk to tensors, under one naming.
+//! Weights on disk to tensors.
 //!
-//! The names used inside this crate are those of Hugging Face's CLIP (`vision_model.encoder.layers.0.layer_norm1.weight`).
-//! Files of another layout are translated here, name by name, and nowhere else. Whatever the precision on disk, tensors
-//! come out in f32 on the device.
+//! A checkpoint is one file or several shards, in safetensors or in PyTorch's own format, named by Hugging Face or by
+//! open_clip ([`Naming`]). Whatever the precision on disk, tensors come out in f32 on the device.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use candle_core::pickle::PthTensors;
 use candle_core::safetensors::{Load, MmapedSafetensors};
 use candle_core::{DType, Device, Tensor};
 
-use super::EncoderError;
+use super::naming::{Naming, Place};
+use super::{EncoderError, pickle};
 
-/// A weight file, opened.
+/// What training in parallel puts before every name.
+const PARALLEL_PREFIX: &str = "module.";
+
+/// Weight files, opened.
 pub(super) struct Checkpoint {
-    path: PathBuf,
+    shards: Vec<Shard>,
+    /// For each tensor its shard and its name there.
+    index: HashMap<String, (usize, String)>,
+    naming: Naming,
     device: Device,
+}
+
+struct Shard {
+    path: PathBuf,
     reader: Reader,
 }
 
@@ -32,24 +43,28 @@ pub(super) struct Weights<'a> {
 }
 
 impl Checkpoint {
-    /// Opens `path`, a `.safetensors` file (mapped into memory) or a `.bin` file that PyTorch wrote.
+    /// Opens files that together hold the tensors of a model: `.safetensors` (mapped into memory) or, by any other
+    /// name, what PyTorch's `save` writes.
     ///
     /// # Errors
-    /// [`EncoderError::Unreadable`], [`EncoderError::Checkpoint`].
-    pub(super) fn open(path: &Path, device: &Device) -> Result<Self, EncoderError> {
-        std::fs::File::open(path).map_err(|cause| EncoderError::Unreadable {
-            path: path.into(),
-            cause,
-        })?;
-        let reader = if path.extension().is_some_and(|extension| extension == "bin") {
-            PthTensors::new(path, None).map(Reader::Pickle)
-        } else {
-            map_safetensors(path).map(Reader::Safetensors)
-        };
+    /// [`EncoderError::Unreadable`], [`EncoderError::Checkpoint`], [`EncoderError::PickledCode`].
+    pub(super) fn open(paths: &[PathBuf], device: &Device) -> Result<Self, EncoderError> {
+        let shards = paths
+            .iter()
+            .map(|path| Shard::open(path))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut index = HashMap::new();
+        for (at, shard) in shards.iter().enumerate() {
+            for name in shard.names() {
+                let known_by = name.strip_prefix(PARALLEL_PREFIX).unwrap_or(&name);
+                index.insert(known_by.to_owned(), (at, name));
+            }
+        }
         Ok(Checkpoint {
-            path: path.into(),
+            naming: Naming::of(|name| index.contains_key(name)),
+            shards,
+            index,
             device: device.clone(),
-            reader: reader.map_err(|cause| damaged(path, cause))?,
         })
     }
 
@@ -61,15 +76,52 @@ impl Checkpoint {
         }
     }
 
-    fn find(&self, name: &str) -> Result<Option<Tensor>, EncoderError> {
-        let found = match &self.reader {
-            Reader::Pickle(file) => file.get(name),
-            Reader::Safetensors(file) => match file.get(name) {
-                Ok(view) => view.load(&Device::Cpu).map(Some),
-                Err(_) => Ok(None),
-            },
+    /// The tensor at a place, as it is in the file, and the file.
+    fn read(&self, place: &Place) -> Result<(Tensor, &Path), EncoderError> {
+        let Some((shard, name)) = self.index.get(&place.name) else {
+            let first = self.shards.first().map(|shard| shard.path.clone());
+            return Err(EncoderError::MissingTensor {
+                name: place.name.clone(),
+                path: first.unwrap_or_default(),
+            });
         };
-        found.map_err(|cause| damaged(&self.path, cause))
+        let Shard { path, reader } = &self.shards[*shard];
+        let tensor = match reader {
+            Reader::Safetensors(file) => file.get(name).and_then(|view| view.load(&Device::Cpu)),
+            Reader::Pickle(file) => file.get(name).and_then(|tensor| match tensor {
+                Some(tensor) => Ok(tensor),
+                None => candle_core::bail!("{name} has gone from the file"),
+            }),
+        };
+        tensor
+            .map(|tensor| (tensor, path.as_path()))
+            .map_err(|cause| damaged(path, Some(name), cause))
+    }
+}
+
+impl Shard {
+    fn open(path: &Path) -> Result<Self, EncoderError> {
+        std::fs::File::open(path).map_err(|cause| EncoderError::Unreadable {
+            path: path.into(),
+            cause,
+        })?;
+        let reader = if path.extension().is_some_and(|e| e == "safetensors") {
+            map_safetensors(path).map(Reader::Safetensors)
+        } else {
+            let state = pickle::state_dict(path)?;
+            PthTensors::new(path, state.key()).map(Reader::Pickle)
+        };
+        Ok(Shard {
+            path: path.into(),
+            reader: reader.map_err(|cause| damaged(path, None, cause))?,
+        })
+    }
+
+    fn names(&self) -> Vec<String> {
+        match &self.reader {
+            Reader::Safetensors(file) => file.tensors().into_iter().map(|(name, _)| name).collect(),
+            Reader::Pickle(file) => file.tensor_infos().keys().cloned().collect(),
+        }
     }
 }
 
@@ -85,33 +137,85 @@ impl<'a> Weights<'a> {
     /// The tensor `name`, of this shape, in f32 on the device.
     ///
     /// # Errors
-    /// [`EncoderError::MissingTensor`], [`EncoderError::TensorShape`], [`EncoderError::Checkpoint`].
+    /// [`EncoderError::MissingTensor`], [`EncoderError::TensorShape`], [`EncoderError::TensorType`],
+    /// [`EncoderError::TensorValue`], [`EncoderError::Checkpoint`].
     pub(super) fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor, EncoderError> {
-        let Checkpoint { path, device, .. } = self.checkpoint;
-        let name = self.name(name);
-        let Some(tensor) = self.checkpoint.find(&name)? else {
-            return Err(EncoderError::MissingTensor {
-                name,
-                path: path.clone(),
-            });
-        };
+        let (tensor, place, path) = self.read(name)?;
         if tensor.dims() != shape {
             return Err(EncoderError::TensorShape {
-                name,
-                path: path.clone(),
+                name: place.name,
+                path: path.into(),
                 got: tensor.dims().into(),
                 expected: shape.into(),
             });
         }
-        Ok(tensor
-            .to_dtype(DType::F32)?
-            .contiguous()?
-            .to_device(device)?)
+        let is_float = matches!(
+            tensor.dtype(),
+            DType::F16 | DType::BF16 | DType::F32 | DType::F64
+        );
+        if !is_float {
+            return Err(EncoderError::TensorType {
+                name: place.name,
+                path: path.into(),
+                got: tensor.dtype().as_str(),
+            });
+        }
+        let tensor = tensor.to_dtype(DType::F32)?.contiguous()?;
+        let values = tensor.flatten_all()?.to_vec1::<f32>()?;
+        if let Some(at) = values.iter().position(|value| !value.is_finite()) {
+            return Err(EncoderError::TensorValue {
+                name: place.name,
+                path: path.into(),
+                at,
+                got: values[at],
+            });
+        }
+        Ok(tensor.to_device(&self.checkpoint.device)?)
+    }
+
+    /// The transpose, `(inputs, outputs)`, of the tensor `name` of shape `(outputs, inputs)`.
+    ///
+    /// # Errors
+    /// As [`tensor`](Self::tensor).
+    pub(super) fn transposed(
+        &self,
+        name: &str,
+        shape: &[usize; 2],
+    ) -> Result<Tensor, EncoderError> {
+        Ok(self.tensor(name, shape)?.t()?.contiguous()?)
+    }
+
+    /// The shape of the tensor `name`.
+    ///
+    /// # Errors
+    /// [`EncoderError::MissingTensor`], [`EncoderError::Checkpoint`].
+    pub(super) fn shape(&self, name: &str) -> Result<Vec<usize>, EncoderError> {
+        Ok(self.read(name)?.0.dims().into())
+    }
+
+    /// Whether there is a tensor `name`.
+    pub(super) fn has(&self, name: &str) -> bool {
+        let place = self.checkpoint.naming.place(&self.name(name));
+        self.checkpoint.index.contains_key(&place.name)
     }
 
     /// Where new tensors belong.
     pub(super) fn device(&self) -> &Device {
         &self.checkpoint.device
+    }
+
+    /// The tensor in the shape that Hugging Face gives it.
+    fn read(&self, name: &str) -> Result<(Tensor, Place, &'a Path), EncoderError> {
+        let place = self.checkpoint.naming.place(&self.name(name));
+        let (mut tensor, path) = self.checkpoint.read(&place)?;
+        if let Some(third) = place.third {
+            let rows = tensor.dims().first().copied().unwrap_or(0) / 3;
+            tensor = tensor.narrow(0, third * rows, rows)?;
+        }
+        if place.is_transposed && tensor.rank() == 2 {
+            tensor = tensor.t()?;
+        }
+        Ok((tensor, place, path))
     }
 
     fn name(&self, name: &str) -> String {
@@ -132,80 +236,154 @@ fn map_safetensors(path: &Path) -> candle_core::Result<MmapedSafetensors> {
     unsafe { MmapedSafetensors::new(path) }
 }
 
-fn damaged(path: &Path, cause: candle_core::Error) -> EncoderError {
+fn damaged(path: &Path, name: Option<&str>, cause: candle_core::Error) -> EncoderError {
     EncoderError::Checkpoint {
         path: path.into(),
+        name: name.map(Into::into),
         cause: Box::new(cause),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
     use super::*;
 
-    fn saved(folder: &Path) -> PathBuf {
+    fn open(path: &Path) -> Result<Checkpoint, String> {
+        Checkpoint::open(&[path.into()], &Device::Cpu).map_err(|error| error.to_string())
+    }
+
+    fn saved(folder: &Path, tensors: &[(&str, Tensor)]) -> PathBuf {
         let path = folder.join("model.safetensors");
-        let half = Tensor::new(&[[1.5_f32, -2.0]], &Device::Cpu)
-            .and_then(|tensor| tensor.to_dtype(DType::F16))
-            .unwrap();
-        let tensors = HashMap::from([("tower.weight".to_owned(), half)]);
+        let tensors: HashMap<_, _> = tensors.iter().cloned().collect();
         candle_core::safetensors::save(&tensors, &path).unwrap();
         path
+    }
+
+    fn tensor(values: &[f32]) -> Tensor {
+        Tensor::new(values, &Device::Cpu).unwrap()
     }
 
     #[test]
     fn half_precision_becomes_single() {
         let folder = tempfile::tempdir().unwrap();
-        let checkpoint = Checkpoint::open(&saved(folder.path()), &Device::Cpu).unwrap();
-        let tensor = checkpoint
-            .weights()
-            .at("tower")
-            .tensor("weight", &[1, 2])
-            .unwrap();
-        assert_eq!(tensor.to_vec2::<f32>().unwrap(), [[1.5, -2.0]]);
+        for dtype in [DType::F16, DType::BF16, DType::F64] {
+            let half = tensor(&[1.5, -2.0]).to_dtype(dtype).unwrap();
+            let checkpoint = open(&saved(folder.path(), &[("tower.weight", half)])).unwrap();
+            let tower = checkpoint.weights().at("tower");
+            let weight = tower.tensor("weight", &[2]).unwrap();
+            assert_eq!(weight.to_vec1::<f32>().unwrap(), [1.5, -2.0]);
+        }
     }
 
     #[test]
     fn names_the_tensor_and_the_file() {
         let folder = tempfile::tempdir().unwrap();
-        let path = saved(folder.path());
-        let checkpoint = Checkpoint::open(&path, &Device::Cpu).unwrap();
+        let path = saved(
+            folder.path(),
+            &[
+                ("tower.weight", tensor(&[1.0, 2.0])),
+                ("tower.nan", tensor(&[1.0, f32::NAN])),
+                ("tower.int", Tensor::new(&[1_i64, 2], &Device::Cpu).unwrap()),
+            ],
+        );
+        let checkpoint = open(&path).unwrap();
         let tower = checkpoint.weights().at("tower");
-        let missing = tower.tensor("bias", &[2]).unwrap_err().to_string();
-        assert!(
-            missing.starts_with(&format!("{} has no tensor tower.bias;", path.display())),
-            "{missing}"
-        );
-        let shape = tower.tensor("weight", &[2, 1]).unwrap_err().to_string();
-        assert!(
-            shape.contains(
-                "tensor tower.weight has the shape [1, 2], but config.json asks for [2, 1]"
+        for (name, shape, expected) in [
+            ("bias", 2, "has no tensor tower.bias;"),
+            (
+                "weight",
+                3,
+                "tensor tower.weight has the shape [2], but [3] is needed",
             ),
-            "{shape}"
+            ("nan", 2, "tensor tower.nan holds NaN at 1"),
+            (
+                "int",
+                2,
+                "tensor tower.int holds i64, not floating-point numbers",
+            ),
+        ] {
+            let message = tower.tensor(name, &[shape]).unwrap_err().to_string();
+            assert!(
+                message.starts_with(&path.display().to_string()),
+                "{message}"
+            );
+            assert!(message.contains(expected), "{message}");
+        }
+    }
+
+    #[test]
+    fn the_prefix_of_parallel_training_is_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = saved(folder.path(), &[("module.logit_scale", tensor(&[1.0]))]);
+        assert!(open(&path).unwrap().weights().has("logit_scale"));
+    }
+
+    fn pickled(name: &str) -> PathBuf {
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+        fixtures.join("pickles").join(name)
+    }
+
+    #[test]
+    fn reads_what_pytorch_writes() {
+        for name in ["whole.bin", "inside.pt"] {
+            let checkpoint = open(&pickled(name)).unwrap();
+            let weights = checkpoint.weights();
+            let matrix = weights.tensor("matrix", &[2, 3]).unwrap();
+            assert_eq!(
+                matrix.to_vec2::<f32>().unwrap(),
+                [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]
+            );
+            let half = weights.tensor("half", &[3]).unwrap();
+            assert_eq!(half.to_vec1::<f32>().unwrap(), [3.0, 4.0, 5.0]);
+            let turned = weights.tensor("turned", &[3, 2]).unwrap();
+            assert_eq!(
+                turned.to_vec2::<f32>().unwrap(),
+                [[0.0, 3.0], [1.0, 4.0], [2.0, 5.0]]
+            );
+        }
+    }
+
+    #[test]
+    fn refuses_code_without_running_it() {
+        for name in ["code.bin", "code_beside.pt"] {
+            let message = open(&pickled(name)).err().unwrap();
+            let expected = "is refused, and nothing in it was run: it calls posix.system";
+            assert!(message.contains(expected), "{message}");
+        }
+        assert!(!Path::new("pickle-was-run").exists());
+    }
+
+    #[test]
+    fn the_format_before_zip_archives_is_named_as_unreadable() {
+        let message = open(&pickled("old.bin")).err().unwrap();
+        assert!(
+            message.contains("old.bin is not a readable weight file"),
+            "{message}"
         );
+        assert!(message.contains("save it anew as safetensors"), "{message}");
     }
 
     #[test]
     fn rejects_damaged_files() {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["model.safetensors", "pytorch_model.bin"] {
+        for name in ["model.safetensors", "pytorch_model.bin", "model.pt"] {
             let path = folder.path().join(name);
-            let missing = Checkpoint::open(&path, &Device::Cpu)
-                .err()
-                .unwrap()
-                .to_string();
+            let missing = open(&path).err().unwrap();
             assert!(missing.contains("could not be read"), "{missing}");
             std::fs::write(&path, b"not weights").unwrap();
-            let damaged = Checkpoint::open(&path, &Device::Cpu)
-                .err()
-                .unwrap()
-                .to_string();
+            let damaged = open(&path).err().unwrap();
             assert!(
                 damaged.contains("is not a readable weight file"),
                 "{damaged}"
             );
         }
+        let path = saved(folder.path(), &[("weight", tensor(&[1.0; 64]))]);
+        let bytes = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &bytes[..bytes.len() - 9]).unwrap();
+        let truncated = open(&path).err().unwrap();
+        assert!(
+            truncated.contains("is not a readable weight file"),
+            "{truncated}"
+        );
     }
 }

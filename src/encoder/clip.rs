@@ -1,32 +1,26 @@
 //! A CLIP model, ready to use: two towers, their tokeniser and their preprocessing.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use candle_core::Tensor;
 use ndarray::Array2;
 use rayon::prelude::*;
 
 use super::checkpoint::Checkpoint;
-use super::config::ClipConfig;
+use super::config::{ClipConfig, VisionShape};
+use super::files::{ConfigFile, ModelFiles};
 use super::hub::HubRepository;
-use super::models::{self, ModelInfo};
+use super::kernels::{floats, items_per_task};
+use super::modified_resnet::ModifiedResNet;
 use super::text_transformer::TextTransformer;
 use super::tokenizer::{TokenBatch, Tokenizer};
-use super::vision_transformer::VisionTransformer;
-use super::{Device, Encoder, EncoderError, Picture, Preprocessing, Tokens, Tower};
+use super::vision_transformer::{CHANNELS, VisionTransformer};
+use super::{
+    Device, Encoder, EncoderError, Picture, Preprocessing, Tokens, Tower, models, open_clip,
+};
 
-const CONFIG: &str = "config.json";
-const TOKENIZER: &str = "tokenizer.json";
-const PREPROCESSING: &str = "preprocessor_config.json";
-
-/// Weight files, the preferred one first.
-const WEIGHTS: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
-
-/// The mark of a folder in the layout of open_clip.
-const OPEN_CLIP_CONFIG: &str = "open_clip_config.json";
-
-/// A CLIP model with a vision transformer.
+/// A CLIP model.
 ///
 /// # Example
 /// ```no_run
@@ -39,21 +33,19 @@ const OPEN_CLIP_CONFIG: &str = "open_clip_config.json";
 /// ```
 pub struct ClipEncoder {
     name: String,
-    dimension: usize,
+    pub(super) dimension: usize,
     device: candle_core::Device,
-    vision: VisionTransformer,
-    text: TextTransformer,
+    pub(super) vision: VisionTower,
+    pub(super) text: TextTransformer,
     tokenizer: Tokenizer,
     preprocessing: Preprocessing,
     logit_scale: f32,
 }
 
-/// The files of one model.
-struct Files {
-    config: PathBuf,
-    weights: PathBuf,
-    tokenizer: PathBuf,
-    preprocessing: Option<PathBuf>,
+/// Either of the two kinds.
+pub(super) enum VisionTower {
+    Transformer(VisionTransformer),
+    ResNet(ModifiedResNet),
 }
 
 impl ClipEncoder {
@@ -68,24 +60,23 @@ impl ClipEncoder {
         if folder.is_dir() {
             return Self::from_folder(folder, device);
         }
-        match models::find(model) {
-            Ok(known) => {
-                refuse_unsupported(known)?;
-                Self::from_files(&Files::from_hub(known.repository)?, known.name, device)
-            }
+        let (repository, revision, name) = match models::find(model) {
+            Ok(known) => (known.repository, known.revision, known.name),
             Err(EncoderError::UnknownModel { closest: None, .. }) if is_hub_id(model) => {
-                let known = models::MODELS
-                    .iter()
-                    .find(|known| known.repository == model);
-                known.map_or(Ok(()), refuse_unsupported)?;
-                Self::from_files(&Files::from_hub(model)?, model, device)
+                (model, None, model)
             }
-            Err(unknown) => Err(unknown),
-        }
+            Err(unknown) => return Err(unknown),
+        };
+        let hub = HubRepository::from_env(repository, revision)?;
+        Self::from_files(&ModelFiles::from_hub(&hub)?, name, device)
     }
 
-    /// Loads a model from a folder with `config.json`, `tokenizer.json`, `model.safetensors` or `pytorch_model.bin`,
-    /// and, where it differs from OpenAI's, `preprocessor_config.json`. Never touches the network.
+    /// Loads a model from a folder in the layout of Hugging Face (`config.json`, `model.safetensors` or
+    /// `pytorch_model.bin`, `preprocessor_config.json` where it differs from OpenAI's) or of open_clip
+    /// (`open_clip_config.json`, `open_clip_model.safetensors` or `open_clip_pytorch_model.bin`), weights whole or in
+    /// shards, with `tokenizer.json`, or `vocab.json` and `merges.txt`, or OpenAI's `bpe_simple_vocab_16e6.txt.gz`.
+    /// Without a configuration the sizes follow from the weights, and everything else is as in OpenAI's models. Never
+    /// touches the network, and never runs code from a file.
     ///
     /// # Errors
     /// Any [`EncoderError`] about files or the device.
@@ -102,30 +93,52 @@ impl ClipEncoder {
     /// ```
     pub fn from_folder(folder: &Path, device: Device) -> Result<Self, EncoderError> {
         let name = folder.file_name().unwrap_or(folder.as_os_str());
-        Self::from_files(&Files::in_folder(folder)?, &name.to_string_lossy(), device)
+        Self::from_files(
+            &ModelFiles::in_folder(folder)?,
+            &name.to_string_lossy(),
+            device,
+        )
     }
 
-    fn from_files(files: &Files, name: &str, device: Device) -> Result<Self, EncoderError> {
-        let config = ClipConfig::from_file(&files.config)?;
-        let (text, vision) = (&config.text_config, &config.vision_config);
-        let tokenizer = Tokenizer::from_file(
-            &files.tokenizer,
-            text.max_position_embeddings,
-            text.vocab_size,
-        )?;
-        let preprocessing = match &files.preprocessing {
-            Some(path) => Preprocessing::from_file(path, vision.image_size)?,
-            None => Preprocessing::openai(vision.image_size),
-        };
+    fn from_files(files: &ModelFiles, name: &str, device: Device) -> Result<Self, EncoderError> {
         let device = device.open()?;
         let checkpoint = Checkpoint::open(&files.weights, &device)?;
         let weights = checkpoint.weights();
+        let (config, preprocessing) = match &files.config {
+            ConfigFile::HuggingFace(path) => (ClipConfig::from_file(path)?, None),
+            ConfigFile::OpenClip(path) => {
+                let (config, profile) = open_clip::read(path)?;
+                let size = config.vision.image_size();
+                let preprocessing = Preprocessing::from_open_clip(&profile, path, size)?;
+                (config, Some(preprocessing))
+            }
+            ConfigFile::Missing => {
+                let path = files.weights.first().map_or(Path::new(""), |path| path);
+                (ClipConfig::from_weights(&weights, path)?, None)
+            }
+        };
+        let image_size = config.vision.image_size();
+        let preprocessing = match (preprocessing, &files.preprocessing) {
+            (Some(preprocessing), _) => preprocessing,
+            (None, Some(path)) => Preprocessing::from_file(path, image_size)?,
+            (None, None) => Preprocessing::openai(image_size),
+        };
+        let text = &config.text;
+        let tokenizer = Tokenizer::open(&files.tokenizer, text.context_length, text.vocabulary)?;
+        let dimension = config.dimension;
         let logit_scale = weights.tensor("logit_scale", &[])?.to_scalar::<f32>()?;
         Ok(ClipEncoder {
             name: name.into(),
-            dimension: config.projection_dim,
-            vision: VisionTransformer::load(&weights, vision, config.projection_dim)?,
-            text: TextTransformer::load(&weights, text, config.projection_dim)?,
+            dimension,
+            vision: match &config.vision {
+                VisionShape::Transformer(shape) => {
+                    VisionTower::Transformer(VisionTransformer::load(&weights, shape, dimension)?)
+                }
+                VisionShape::ResNet(shape) => {
+                    VisionTower::ResNet(ModifiedResNet::load(&weights, shape, dimension)?)
+                }
+            },
+            text: TextTransformer::load(&weights, text, dimension)?,
             device,
             tokenizer,
             preprocessing,
@@ -172,6 +185,43 @@ impl ClipEncoder {
     }
 }
 
+impl VisionTower {
+    /// Normalised pixels `(b, 3, s, s)` to features `(b, dimension)`, not yet of unit length.
+    pub(super) fn features(
+        &self,
+        pixels: &Tensor,
+        dimension: usize,
+    ) -> candle_core::Result<Tensor> {
+        if !pixels.device().is_cpu() {
+            return match self {
+                VisionTower::Transformer(tower) => tower.forward(pixels),
+                VisionTower::ResNet(tower) => tower.forward(pixels),
+            };
+        }
+        let (b, _, size, _) = pixels.dims4()?;
+        let images = items_per_task(b, self.rows_per_image());
+        let mut features = vec![0.0; b * dimension];
+        let values = floats(pixels)?;
+        features
+            .par_chunks_mut(images * dimension)
+            .zip(values.par_chunks(images * CHANNELS * size * size))
+            .try_for_each(|(out, pixels)| match self {
+                VisionTower::Transformer(tower) => tower.run(pixels, size, out),
+                VisionTower::ResNet(tower) => tower.run(pixels, size, out),
+            })?;
+        Tensor::from_vec(features, (b, dimension), pixels.device())
+    }
+
+    /// Rows of the products that an image takes part in, for the division of work.
+    fn rows_per_image(&self) -> usize {
+        match self {
+            VisionTower::Transformer(tower) => tower.tokens(),
+            // The products of the last stage have a row for each cell, those before it four times as many and more.
+            VisionTower::ResNet(tower) => 2 * tower.cells(),
+        }
+    }
+}
+
 impl Encoder for ClipEncoder {
     fn name(&self) -> &str {
         &self.name
@@ -205,14 +255,15 @@ impl Encoder for ClipEncoder {
         if tokens.is_empty() {
             return Ok(Array2::zeros((0, self.dimension)));
         }
-        self.unit_rows(&self.text.forward(&TokenBatch::pad(tokens))?)
+        self.unit_rows(&self.text.features(&TokenBatch::pad(tokens))?)
     }
 
     fn embed_images(&self, pictures: &[Picture]) -> Result<Array2<f32>, EncoderError> {
         if pictures.is_empty() {
             return Ok(Array2::zeros((0, self.dimension)));
         }
-        self.unit_rows(&self.vision.forward(&self.pixels(pictures)?)?)
+        let pixels = self.pixels(pictures)?;
+        self.unit_rows(&self.vision.features(&pixels, self.dimension)?)
     }
 }
 
@@ -224,55 +275,6 @@ impl fmt::Debug for ClipEncoder {
             .field("device", &self.device.location())
             .finish_non_exhaustive()
     }
-}
-
-impl Files {
-    fn in_folder(folder: &Path) -> Result<Self, EncoderError> {
-        let present = |file: &str| Some(folder.join(file)).filter(|path| path.is_file());
-        let required = |file: &str| {
-            present(file).ok_or_else(|| EncoderError::MissingFile {
-                folder: folder.into(),
-                file: file.into(),
-            })
-        };
-        if present(CONFIG).is_none() && present(OPEN_CLIP_CONFIG).is_some() {
-            return Err(EncoderError::UnsupportedArchitecture {
-                model: folder.display().to_string(),
-                architecture: "the reader of open_clip's file layout".into(),
-                working: models::supported(),
-            });
-        }
-        Ok(Files {
-            config: required(CONFIG)?,
-            tokenizer: required(TOKENIZER)?,
-            preprocessing: present(PREPROCESSING),
-            weights: WEIGHTS
-                .iter()
-                .find_map(|file| present(file))
-                .map_or_else(|| required(WEIGHTS[0]), Ok)?,
-        })
-    }
-
-    fn from_hub(repository: &str) -> Result<Self, EncoderError> {
-        let hub = HubRepository::from_env(repository)?;
-        Ok(Files {
-            config: hub.fetch(CONFIG)?,
-            tokenizer: hub.fetch(TOKENIZER)?,
-            preprocessing: Some(hub.fetch(PREPROCESSING)?),
-            weights: hub.fetch_first_of(&WEIGHTS)?,
-        })
-    }
-}
-
-fn refuse_unsupported(known: &ModelInfo) -> Result<(), EncoderError> {
-    if known.is_supported() {
-        return Ok(());
-    }
-    Err(EncoderError::UnsupportedArchitecture {
-        model: known.name.into(),
-        architecture: "a ResNet tower".into(),
-        working: models::supported(),
-    })
 }
 
 /// `owner/name`, in the characters that Hugging Face allows.

@@ -1,4 +1,4 @@
-//! The towers' sizes, from Hugging Face's `config.json`.
+//! The towers' sizes, from Hugging Face's `config.json` or from the shapes of the weights.
 //!
 //! Files may leave out any field that has its usual value; the defaults are those of transformers' `CLIPTextConfig` and
 //! `CLIPVisionConfig`, that is ViT-B/32.
@@ -8,56 +8,87 @@ use std::path::Path;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::checkpoint::Weights;
 use super::kernels::Activation;
+use super::modified_resnet::{self, ModifiedResNetShape};
+use super::text_transformer::TextTransformerShape;
+use super::transformer::TransformerShape;
+use super::vision_transformer::VisionTransformerShape;
 use super::{EncoderError, models};
 
 /// The one value of `model_type` that these towers are for.
 const MODEL_TYPE: &str = "clip";
 
-/// `config.json` of a CLIP model.
-#[derive(Clone, Debug, Deserialize)]
-pub(super) struct ClipConfig {
-    model_type: Option<String>,
-    #[serde(default = "defaults::projection_dim")]
-    pub(super) projection_dim: usize,
-    #[serde(default)]
-    pub(super) text_config: TextConfig,
-    #[serde(default)]
-    pub(super) vision_config: VisionConfig,
-}
+/// Coordinates of a head in all of OpenAI's models.
+const HEAD_WIDTH: usize = 64;
 
-/// Sizes of the text tower.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default)]
-pub(super) struct TextConfig {
-    pub(super) vocab_size: usize,
-    pub(super) hidden_size: usize,
-    pub(super) intermediate_size: usize,
-    pub(super) num_hidden_layers: usize,
-    pub(super) num_attention_heads: usize,
-    pub(super) max_position_embeddings: usize,
-    pub(super) hidden_act: Activation,
-    pub(super) layer_norm_eps: f64,
+/// Sizes of both towers, whatever file they come from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct ClipConfig {
+    /// Number of coordinates of an embedding.
+    pub(super) dimension: usize,
+    pub(super) text: TextTransformerShape,
+    pub(super) vision: VisionShape,
 }
 
 /// Sizes of the vision tower.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default)]
-pub(super) struct VisionConfig {
-    pub(super) hidden_size: usize,
-    pub(super) intermediate_size: usize,
-    pub(super) num_hidden_layers: usize,
-    pub(super) num_attention_heads: usize,
-    pub(super) num_channels: usize,
-    pub(super) image_size: usize,
-    pub(super) patch_size: usize,
-    pub(super) hidden_act: Activation,
-    pub(super) layer_norm_eps: f64,
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum VisionShape {
+    Transformer(VisionTransformerShape),
+    ResNet(ModifiedResNetShape),
 }
 
-impl Default for TextConfig {
+impl VisionShape {
+    /// Side of the square that the tower sees, in pixels.
+    pub(super) fn image_size(&self) -> usize {
+        match self {
+            VisionShape::Transformer(shape) => shape.image_size,
+            VisionShape::ResNet(shape) => shape.image_size,
+        }
+    }
+}
+
+/// `config.json` of a CLIP model.
+#[derive(Debug, Deserialize)]
+struct File {
+    model_type: Option<String>,
+    projection_dim: Option<usize>,
+    #[serde(default)]
+    text_config: TextFields,
+    #[serde(default)]
+    vision_config: VisionFields,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default)]
+struct TextFields {
+    vocab_size: usize,
+    hidden_size: usize,
+    intermediate_size: usize,
+    num_hidden_layers: usize,
+    num_attention_heads: usize,
+    max_position_embeddings: usize,
+    hidden_act: Activation,
+    layer_norm_eps: f64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default)]
+struct VisionFields {
+    hidden_size: usize,
+    intermediate_size: usize,
+    num_hidden_layers: usize,
+    num_attention_heads: usize,
+    num_channels: usize,
+    image_size: usize,
+    patch_size: usize,
+    hidden_act: Activation,
+    layer_norm_eps: f64,
+}
+
+impl Default for TextFields {
     fn default() -> Self {
-        TextConfig {
+        TextFields {
             vocab_size: 49408,
             hidden_size: 512,
             intermediate_size: 2048,
@@ -70,9 +101,9 @@ impl Default for TextConfig {
     }
 }
 
-impl Default for VisionConfig {
+impl Default for VisionFields {
     fn default() -> Self {
-        VisionConfig {
+        VisionFields {
             hidden_size: 768,
             intermediate_size: 3072,
             num_hidden_layers: 12,
@@ -86,10 +117,19 @@ impl Default for VisionConfig {
     }
 }
 
-mod defaults {
-    pub(super) fn projection_dim() -> usize {
-        512
-    }
+/// What kind of model a `config.json` is about.
+#[derive(Deserialize)]
+struct Kind {
+    model_type: Option<String>,
+}
+
+/// Whether a `config.json` says that it is about a CLIP model.
+///
+/// # Errors
+/// [`EncoderError::Unreadable`], [`EncoderError::Json`].
+pub(super) fn is_of_clip(path: &Path) -> Result<bool, EncoderError> {
+    let kind: Kind = read_json(path)?;
+    Ok(kind.model_type.as_deref() == Some(MODEL_TYPE))
 }
 
 impl ClipConfig {
@@ -99,15 +139,108 @@ impl ClipConfig {
     /// [`EncoderError::Unreadable`], [`EncoderError::Json`], [`EncoderError::UnsupportedArchitecture`] if the file is of
     /// another kind of model, [`EncoderError::ConfigValue`] if sizes contradict each other.
     pub(super) fn from_file(path: &Path) -> Result<Self, EncoderError> {
-        let config: ClipConfig = read_json(path)?;
-        let kind = config.model_type.as_deref().unwrap_or("not named");
+        let File {
+            model_type,
+            projection_dim,
+            text_config: text,
+            vision_config: vision,
+        } = read_json(path)?;
+        let kind = model_type.as_deref().unwrap_or("not named");
         if kind != MODEL_TYPE {
             return Err(EncoderError::UnsupportedArchitecture {
                 model: path.display().to_string(),
                 architecture: format!("the architecture \"{kind}\""),
-                working: models::supported(),
+                known: models::names(),
             });
         }
+        if vision.num_channels != 3 {
+            return Err(EncoderError::ConfigValue {
+                path: path.into(),
+                field: "vision_config.num_channels",
+                got: vision.num_channels.to_string(),
+                expected: "3",
+            });
+        }
+        let config = ClipConfig {
+            dimension: projection_dim.unwrap_or(512),
+            text: TextTransformerShape {
+                vocabulary: text.vocab_size,
+                context_length: text.max_position_embeddings,
+                transformer: TransformerShape {
+                    layers: text.num_hidden_layers,
+                    width: text.hidden_size,
+                    heads: text.num_attention_heads,
+                    inner_width: text.intermediate_size,
+                    activation: text.hidden_act,
+                    epsilon: text.layer_norm_eps,
+                },
+            },
+            vision: VisionShape::Transformer(VisionTransformerShape {
+                image_size: vision.image_size,
+                patch_size: vision.patch_size,
+                transformer: TransformerShape {
+                    layers: vision.num_hidden_layers,
+                    width: vision.hidden_size,
+                    heads: vision.num_attention_heads,
+                    inner_width: vision.intermediate_size,
+                    activation: vision.hidden_act,
+                    epsilon: vision.layer_norm_eps,
+                },
+            }),
+        };
+        config.check(path)?;
+        Ok(config)
+    }
+
+    /// What the shapes of the weights tell; what they do not tell is as in OpenAI's models.
+    ///
+    /// # Errors
+    /// [`EncoderError::MissingTensor`], [`EncoderError::ConfigValue`] if the shapes are not those of a CLIP model.
+    pub(super) fn from_weights(weights: &Weights<'_>, path: &Path) -> Result<Self, EncoderError> {
+        let shape = |name: &str| matrix(weights, name);
+        let transformer = |tower: &str, width: usize| {
+            let layers = (0..)
+                .take_while(|i| weights.has(&format!("{tower}.encoder.layers.{i}.mlp.fc1.weight")))
+                .count();
+            Ok::<_, EncoderError>(TransformerShape {
+                layers,
+                width,
+                heads: width / HEAD_WIDTH,
+                inner_width: shape(&format!("{tower}.encoder.layers.0.mlp.fc1.weight"))?.0,
+                activation: Activation::QuickGelu,
+                epsilon: 1e-5,
+            })
+        };
+        let (vocabulary, text_width) = shape("text_model.embeddings.token_embedding.weight")?;
+        let (context_length, _) = shape("text_model.embeddings.position_embedding.weight")?;
+        let (dimension, _) = shape("text_projection.weight")?;
+        let vision = if modified_resnet::is_in(weights) {
+            VisionShape::ResNet(ModifiedResNetShape::from_weights(weights)?)
+        } else {
+            let (positions, width) = shape("vision_model.embeddings.position_embedding.weight")?;
+            let patch = weights.shape("vision_model.embeddings.patch_embedding.weight")?;
+            let patch_size = patch.last().copied().unwrap_or(0);
+            VisionShape::Transformer(VisionTransformerShape {
+                image_size: patch_size * positions.saturating_sub(1).isqrt(),
+                patch_size,
+                transformer: transformer("vision_model", width)?,
+            })
+        };
+        let config = ClipConfig {
+            dimension,
+            text: TextTransformerShape {
+                vocabulary,
+                context_length,
+                transformer: transformer("text_model", text_width)?,
+            },
+            vision,
+        };
+        config.check(path)?;
+        Ok(config)
+    }
+
+    /// Refuses sizes that contradict each other, in the words of `config.json`.
+    pub(super) fn check(&self, path: &Path) -> Result<(), EncoderError> {
         let unusable = |field, got: usize, expected| {
             Err(EncoderError::ConfigValue {
                 path: path.into(),
@@ -116,38 +249,55 @@ impl ClipConfig {
                 expected,
             })
         };
-        let (text, vision) = (&config.text_config, &config.vision_config);
-        if config.projection_dim == 0 {
-            return unusable("projection_dim", 0, "at least 1");
+        if self.dimension == 0 {
+            return unusable("the dimension of embeddings", 0, "at least 1");
         }
-        for (field, width, heads) in [
-            (
-                "text_config.num_attention_heads",
-                text.hidden_size,
-                text.num_attention_heads,
-            ),
-            (
-                "vision_config.num_attention_heads",
-                vision.hidden_size,
-                vision.num_attention_heads,
-            ),
-        ] {
-            if width == 0 || heads == 0 || width % heads != 0 {
-                return unusable(field, heads, "a divisor of hidden_size");
+        if self.text.context_length < 2 {
+            let got = self.text.context_length;
+            return unusable("the context length of the text tower", got, "at least 2");
+        }
+        let mut heads = vec![(
+            "the number of attention heads of the text tower",
+            self.text.transformer.width,
+            self.text.transformer.heads,
+        )];
+        match &self.vision {
+            VisionShape::Transformer(vision) => {
+                if vision.patch_size == 0 || vision.image_size < vision.patch_size {
+                    let got = vision.patch_size;
+                    return unusable("the patch size", got, "1 to the image size");
+                }
+                heads.push((
+                    "the number of attention heads of the vision tower",
+                    vision.transformer.width,
+                    vision.transformer.heads,
+                ));
+            }
+            VisionShape::ResNet(vision) => {
+                if vision.image_size < 32 {
+                    return unusable("the image size", vision.image_size, "at least 32");
+                }
+                heads.push((
+                    "the number of attention heads of the vision tower",
+                    vision.features(),
+                    vision.heads,
+                ));
             }
         }
-        if text.max_position_embeddings < 2 {
-            let got = text.max_position_embeddings;
-            return unusable("text_config.max_position_embeddings", got, "at least 2");
+        for (field, width, heads) in heads {
+            if width == 0 || heads == 0 || width % heads != 0 {
+                return unusable(field, heads, "a divisor of the tower's width");
+            }
         }
-        if vision.num_channels != 3 {
-            return unusable("vision_config.num_channels", vision.num_channels, "3");
-        }
-        if vision.patch_size == 0 || vision.image_size < vision.patch_size {
-            let got = vision.patch_size;
-            return unusable("vision_config.patch_size", got, "1 to image_size");
-        }
-        Ok(config)
+        Ok(())
+    }
+}
+
+/// The two sides of a matrix.
+fn matrix(weights: &Weights<'_>, name: &str) -> Result<(usize, usize), EncoderError> {
+    match weights.shape(name)?[..] {
+        [rows, columns] => Ok((rows, columns)),
+        _ => Ok((0, 0)),
     }
 }
 
@@ -181,18 +331,21 @@ mod tests {
     fn what_is_left_out_is_as_in_transformers() {
         let sparse = r#"{"model_type": "clip", "vision_config": {"patch_size": 16}}"#;
         let config = config(sparse).unwrap();
-        assert_eq!(config.projection_dim, 512);
-        assert_eq!(config.vision_config.patch_size, 16);
-        assert_eq!(config.vision_config.intermediate_size, 3072);
-        assert_eq!(config.text_config.num_attention_heads, 8);
-        assert_eq!(config.text_config.hidden_act, Activation::QuickGelu);
+        assert_eq!(config.dimension, 512);
+        let VisionShape::Transformer(vision) = config.vision else {
+            panic!("{config:?}");
+        };
+        assert_eq!(vision.patch_size, 16);
+        assert_eq!(vision.transformer.inner_width, 3072);
+        assert_eq!(config.text.transformer.heads, 8);
+        assert_eq!(config.text.transformer.activation, Activation::QuickGelu);
     }
 
     #[test]
     fn rejects_another_architecture() {
         let message = config(r#"{"model_type": "siglip"}"#).unwrap_err();
         assert!(
-            message.contains("needs the architecture \"siglip\", which is not built yet"),
+            message.contains("needs the architecture \"siglip\", which is not built"),
             "{message}"
         );
     }
@@ -208,10 +361,7 @@ mod tests {
     fn rejects_heads_that_do_not_divide_the_width() {
         let json = r#"{"model_type": "clip", "text_config": {"num_attention_heads": 7}}"#;
         let message = config(json).unwrap_err();
-        assert!(
-            message.ends_with(
-                "text_config.num_attention_heads is 7, expected a divisor of hidden_size"
-            )
-        );
+        let expected = "the number of attention heads of the text tower is 7, expected a divisor of the tower's width";
+        assert!(message.ends_with(expected), "{message}");
     }
 }

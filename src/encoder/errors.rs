@@ -30,16 +30,16 @@ pub enum EncoderError {
 
     /// A model whose towers this version cannot run.
     #[error(
-        "{model} needs {architecture}, which is not built yet; models that work are {}",
-        working.join(", ")
+        "{model} needs {architecture}, which is not built; use a CLIP model with OpenAI's towers, such as {}",
+        known.join(", ")
     )]
     UnsupportedArchitecture {
         /// The model.
         model: String,
         /// What is missing.
         architecture: String,
-        /// The names in the registry that do work.
-        working: Vec<&'static str>,
+        /// The names in the registry.
+        known: Vec<&'static str>,
     },
 
     /// A model that embeds something else.
@@ -55,7 +55,7 @@ pub enum EncoderError {
 
     /// A folder that does not hold a file which every model has.
     #[error(
-        "the folder {} holds no {file}; a model folder needs config.json, tokenizer.json and model.safetensors (or pytorch_model.bin)",
+        "the folder {} holds no {file}; a model folder needs config.json, tokenizer.json and model.safetensors (or pytorch_model.bin), or open_clip's open_clip_config.json and open_clip_model.safetensors",
         folder.display()
     )]
     MissingFile {
@@ -129,12 +129,30 @@ pub enum EncoderError {
     },
 
     /// A weight file that is damaged or of another kind.
-    #[error("{} is not a readable weight file ({cause}); fetch it again", path.display())]
+    #[error(
+        "{} is not a readable weight file ({}{cause}); fetch it again, or save it anew as safetensors",
+        path.display(),
+        name.as_ref().map(|name| format!("tensor {name}: ")).unwrap_or_default()
+    )]
     Checkpoint {
         /// The file.
         path: PathBuf,
+        /// The tensor, where one tensor alone is damaged.
+        name: Option<String>,
         /// What the reader reported.
         cause: Cause,
+    },
+
+    /// A PyTorch file that runs code when PyTorch opens it.
+    #[error(
+        "{} is refused, and nothing in it was run: it calls {function}, which no checkpoint needs; do not open it with PyTorch, and get the model from a source you trust",
+        path.display()
+    )]
+    PickledCode {
+        /// The file.
+        path: PathBuf,
+        /// The first function in it that has nothing to do with tensors.
+        function: String,
     },
 
     /// A tensor that the model needs and the file does not have.
@@ -151,7 +169,7 @@ pub enum EncoderError {
 
     /// A tensor whose shape contradicts the configuration.
     #[error(
-        "{}: tensor {name} has the shape {got:?}, but config.json asks for {expected:?}; the two files belong to different models",
+        "{}: tensor {name} has the shape {got:?}, but {expected:?} is needed; the weights and the configuration belong to different models",
         path.display()
     )]
     TensorShape {
@@ -163,6 +181,33 @@ pub enum EncoderError {
         got: Vec<usize>,
         /// The shape that follows from the configuration.
         expected: Vec<usize>,
+    },
+
+    /// A tensor whose numbers have another type.
+    #[error(
+        "{}: tensor {name} holds {got}, not floating-point numbers; the file is quantised or belongs to another architecture",
+        path.display()
+    )]
+    TensorType {
+        /// The tensor, by its name in the file.
+        name: String,
+        /// The file.
+        path: PathBuf,
+        /// The type in the file.
+        got: &'static str,
+    },
+
+    /// A tensor with a number that is none.
+    #[error("{}: tensor {name} holds {got} at {at}; the file is damaged, fetch it again", path.display())]
+    TensorValue {
+        /// The tensor, by its name in the file.
+        name: String,
+        /// The file.
+        path: PathBuf,
+        /// Place of the first such number.
+        at: usize,
+        /// What is there.
+        got: f32,
     },
 
     /// A tokeniser that could not be loaded.

@@ -8,7 +8,7 @@ use std::env;
 use std::path::PathBuf;
 
 use hf_hub::api::sync::{ApiBuilder, ApiRepo};
-use hf_hub::{Cache, CacheRepo, Repo};
+use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 
 use super::EncoderError;
 
@@ -23,6 +23,8 @@ pub(super) struct HubRepository {
     endpoint: String,
     cache: PathBuf,
     cached: CacheRepo,
+    /// Where a pinned commit lies, whatever name it was fetched by.
+    snapshot: Option<PathBuf>,
     remote: Option<ApiRepo>,
 }
 
@@ -31,17 +33,26 @@ impl HubRepository {
     ///
     /// # Errors
     /// [`EncoderError::Download`] if no network client can be set up.
-    pub(super) fn from_env(name: &str) -> Result<Self, EncoderError> {
-        Self::new(name, &Settings::read(|variable| env::var(variable).ok()))
+    pub(super) fn from_env(name: &str, revision: Option<&str>) -> Result<Self, EncoderError> {
+        let settings = Settings::read(|variable| env::var(variable).ok());
+        Self::new(name, revision, &settings)
     }
 
-    fn new(name: &str, settings: &Settings) -> Result<Self, EncoderError> {
+    fn new(name: &str, revision: Option<&str>, settings: &Settings) -> Result<Self, EncoderError> {
         let cache = Cache::new(settings.cache.clone());
+        let repo = match revision {
+            Some(revision) => Repo::with_revision(name.into(), RepoType::Model, revision.into()),
+            None => Repo::model(name.into()),
+        };
         let mut repository = HubRepository {
             name: name.into(),
             endpoint: settings.endpoint.clone(),
             cache: settings.cache.clone(),
-            cached: cache.repo(Repo::model(name.into())),
+            snapshot: revision.map(|revision| {
+                let folder = settings.cache.join(repo.folder_name());
+                folder.join("snapshots").join(revision)
+            }),
+            cached: cache.repo(repo.clone()),
             remote: None,
         };
         if !settings.offline {
@@ -52,7 +63,7 @@ impl HubRepository {
                 .with_progress(settings.progress)
                 .build()
                 .map_err(|cause| repository.download_error("the client", cause))?;
-            repository.remote = Some(api.repo(Repo::model(name.into())));
+            repository.remote = Some(api.repo(repo));
         }
         Ok(repository)
     }
@@ -62,7 +73,7 @@ impl HubRepository {
     /// # Errors
     /// [`EncoderError::NotCached`] without the network, [`EncoderError::Download`] with it.
     pub(super) fn fetch(&self, file: &str) -> Result<PathBuf, EncoderError> {
-        if let Some(path) = self.cached.get(file) {
+        if let Some(path) = self.cached(file) {
             return Ok(path);
         }
         let Some(remote) = &self.remote else {
@@ -77,22 +88,11 @@ impl HubRepository {
             .map_err(|cause| self.download_error(file, cause))
     }
 
-    /// The first of `files` that there is; the error is the one about the first.
-    ///
-    /// # Errors
-    /// See [`HubRepository::fetch`].
-    pub(super) fn fetch_first_of(&self, files: &[&str]) -> Result<PathBuf, EncoderError> {
-        if let Some(path) = files.iter().find_map(|file| self.cached.get(file)) {
-            return Ok(path);
-        }
-        let first = self.fetch(files[0]);
-        if first.is_ok() {
-            return first;
-        }
-        files[1..]
-            .iter()
-            .find_map(|file| self.fetch(file).ok())
-            .map_or(first, Ok)
+    fn cached(&self, file: &str) -> Option<PathBuf> {
+        let pinned = self.snapshot.as_ref().map(|folder| folder.join(file));
+        pinned
+            .filter(|path| path.is_file())
+            .or_else(|| self.cached.get(file))
     }
 
     fn download_error(&self, file: &str, cause: hf_hub::api::sync::ApiError) -> EncoderError {
@@ -189,7 +189,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let cache = folder.path().to_str().unwrap();
         let offline = settings(&[("HF_HUB_CACHE", cache), ("HF_HUB_OFFLINE", "1")]);
-        let repository = HubRepository::new("someone/model", &offline).unwrap();
+        let repository = HubRepository::new("someone/model", None, &offline).unwrap();
         assert!(repository.remote.is_none());
         let message = repository.fetch("config.json").unwrap_err().to_string();
         assert!(
@@ -203,12 +203,9 @@ mod tests {
         std::fs::write(model.join("refs/main"), "abc").unwrap();
         std::fs::write(model.join("snapshots/abc/config.json"), "{}").unwrap();
         assert!(repository.fetch("config.json").unwrap().is_file());
-        assert!(
-            repository
-                .fetch_first_of(&["a", "config.json"])
-                .unwrap()
-                .is_file()
-        );
+        // A pinned commit is found although it was fetched by the name of its branch.
+        let pinned = HubRepository::new("someone/model", Some("abc"), &offline).unwrap();
+        assert!(pinned.fetch("config.json").unwrap().is_file());
     }
 
     #[test]
@@ -220,7 +217,7 @@ mod tests {
             ("HF_ENDPOINT", "http://127.0.0.1:9/"),
             ("HF_TOKEN", "secret"),
         ]);
-        let repository = HubRepository::new("someone/model", &unreachable).unwrap();
+        let repository = HubRepository::new("someone/model", None, &unreachable).unwrap();
         let error = repository.fetch("config.json").unwrap_err();
         let message = error.to_string();
         assert!(

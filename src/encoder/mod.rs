@@ -1,8 +1,8 @@
 //! CLIP encoders on candle: texts and images in, unit vectors out.
 //!
 //! ```text
-//! text    tokenizer   ids     text_transformer                          ┐
-//! file    picture     RGB     preprocess   pixels   vision_transformer  ┴ features, scaled to unit length
+//! text    tokenizer   ids     text_transformer                                             ┐
+//! file    picture     RGB     preprocess   pixels   vision_transformer or modified_resnet  ┴ features, scaled to unit length
 //! ```
 //!
 //! [`Encoder`] is what the rest of the crate sees; [`ClipEncoder`] is the one implementation; [`embed_texts`] and
@@ -12,12 +12,14 @@
 //! | file | what it is |
 //! |---|---|
 //! | `models` | the registry of OpenAI's names |
-//! | `hub` | files from Hugging Face |
-//! | `config`, `checkpoint` | `config.json` and weights, under one naming |
+//! | `files`, `hub` | which files make a model; files from Hugging Face |
+//! | `config`, `open_clip` | the sizes of the towers, from `config.json`, `open_clip_config.json` or the weights |
+//! | `checkpoint`, `naming`, `pickle` | weights, under one naming |
 //! | `vision_transformer`, `text_transformer`, `transformer` | the towers and the block they share |
-//! | `attention`, `kernels` | the work between two matrix products, fused |
+//! | `modified_resnet`, `convolution` | the other vision tower |
+//! | `attention`, `kernels` | the work in and between matrix products, on the processor |
 //! | `tokenizer` | texts to ids |
-//! | `picture`, `resample`, `preprocess` | files to pixels, byte for byte as Pillow |
+//! | `picture`, `jpeg`, `resample`, `preprocess` | files to pixels, byte for byte as Pillow |
 //! | `clip` | all of these as one encoder |
 //! | `batching` | long lists |
 
@@ -28,13 +30,22 @@ mod batching;
 mod checkpoint;
 mod clip;
 mod config;
+mod convolution;
 mod device;
 mod errors;
+mod files;
 mod hub;
+mod jpeg;
 mod kernels;
 pub mod models;
+mod modified_resnet;
+mod naming;
+mod open_clip;
+mod pickle;
 mod picture;
 mod preprocess;
+#[cfg(test)]
+mod reference;
 mod resample;
 mod text_transformer;
 mod tokenizer;

@@ -23,6 +23,8 @@ pub struct ModelInfo {
     pub name: &'static str,
     /// Hugging Face id of the repository that holds the files.
     pub repository: &'static str,
+    /// The commit of the repository that is fetched; the newest where there is none.
+    pub revision: Option<&'static str>,
     /// The vision tower.
     pub architecture: Architecture,
     /// Number of coordinates of an embedding.
@@ -35,14 +37,6 @@ pub struct ModelInfo {
     pub licence: &'static str,
 }
 
-impl ModelInfo {
-    /// Whether this version has the towers that the model needs.
-    #[must_use]
-    pub fn is_supported(&self) -> bool {
-        self.architecture == Architecture::VisionTransformer
-    }
-}
-
 /// The registry, in the order of OpenAI's paper.
 pub const MODELS: [ModelInfo; 9] = {
     use Architecture::{ModifiedResNet, VisionTransformer};
@@ -50,6 +44,7 @@ pub const MODELS: [ModelInfo; 9] = {
         entry(
             "ViT-B/32",
             "openai/clip-vit-base-patch32",
+            Some("3d74acf9a28c67741b2f4f2ea7635f0aaf6f0268"),
             VisionTransformer,
             512,
             224,
@@ -58,6 +53,7 @@ pub const MODELS: [ModelInfo; 9] = {
         entry(
             "ViT-B/16",
             "openai/clip-vit-base-patch16",
+            Some("57c216476eefef5ab752ec549e440a49ae4ae5f3"),
             VisionTransformer,
             512,
             224,
@@ -66,6 +62,7 @@ pub const MODELS: [ModelInfo; 9] = {
         entry(
             "ViT-L/14",
             "openai/clip-vit-large-patch14",
+            Some("32bd64288804d66eefd0ccbe215aa642df71cc41"),
             VisionTransformer,
             768,
             224,
@@ -74,6 +71,7 @@ pub const MODELS: [ModelInfo; 9] = {
         entry(
             "ViT-L/14@336px",
             "openai/clip-vit-large-patch14-336",
+            Some("ce19dc912ca5cd21c8a653c79e251e808ccabcd1"),
             VisionTransformer,
             768,
             336,
@@ -82,6 +80,7 @@ pub const MODELS: [ModelInfo; 9] = {
         entry(
             "RN50",
             "timm/resnet50_clip.openai",
+            None,
             ModifiedResNet,
             1024,
             224,
@@ -90,6 +89,7 @@ pub const MODELS: [ModelInfo; 9] = {
         entry(
             "RN101",
             "timm/resnet101_clip.openai",
+            None,
             ModifiedResNet,
             512,
             224,
@@ -98,6 +98,7 @@ pub const MODELS: [ModelInfo; 9] = {
         entry(
             "RN50x4",
             "timm/resnet50x4_clip.openai",
+            None,
             ModifiedResNet,
             640,
             288,
@@ -106,6 +107,7 @@ pub const MODELS: [ModelInfo; 9] = {
         entry(
             "RN50x16",
             "timm/resnet50x16_clip.openai",
+            None,
             ModifiedResNet,
             768,
             384,
@@ -114,6 +116,7 @@ pub const MODELS: [ModelInfo; 9] = {
         entry(
             "RN50x64",
             "timm/resnet50x64_clip.openai",
+            None,
             ModifiedResNet,
             1024,
             448,
@@ -128,6 +131,7 @@ const MAX_TYPING_ERRORS: usize = 3;
 const fn entry(
     name: &'static str,
     repository: &'static str,
+    revision: Option<&'static str>,
     architecture: Architecture,
     dimension: usize,
     image_size: usize,
@@ -136,6 +140,7 @@ const fn entry(
     ModelInfo {
         name,
         repository,
+        revision,
         architecture,
         dimension,
         image_size,
@@ -165,17 +170,13 @@ pub fn find(name: &str) -> Result<&'static ModelInfo, EncoderError> {
         .ok_or_else(|| EncoderError::UnknownModel {
             name: name.into(),
             closest: closest(name),
-            known: MODELS.iter().map(|model| model.name).collect(),
+            known: names(),
         })
 }
 
-/// The names of the models that this version can run.
-pub(super) fn supported() -> Vec<&'static str> {
-    MODELS
-        .iter()
-        .filter(|model| model.is_supported())
-        .map(|model| model.name)
-        .collect()
+/// The names of all models, in order.
+pub(super) fn names() -> Vec<&'static str> {
+    MODELS.iter().map(|model| model.name).collect()
 }
 
 fn closest(name: &str) -> Option<&'static str> {

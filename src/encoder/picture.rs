@@ -2,15 +2,17 @@
 //!
 //! Transparency is laid over white, as transformers 5 does. Palettes are looked up, grey is repeated, CMYK is converted, animations give
 //! their first picture, and 16 bits lose the lower 8 (Pillow does so for colours, but turns 16-bit grey above 255 into
-//! white, which nobody wants). PNG, GIF, BMP and TIFF give Pillow's bytes; JPEG and lossy
-//! WebP may differ from Pillow by a few levels in a byte, because their decoders round differently.
+//! white, which nobody wants). JPEG, PNG, GIF, BMP and TIFF give Pillow's bytes; lossy WebP may differ from Pillow by a few
+//! levels in a byte, because the decoders round differently.
 
 use std::io::{Cursor, ErrorKind};
 use std::path::Path;
 
-use image::{DynamicImage, ImageBuffer, ImageDecoder, ImageError, ImageReader, Limits, Pixel};
+use image::{
+    DynamicImage, ImageBuffer, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, Pixel,
+};
 
-use super::EncoderError;
+use super::{EncoderError, jpeg};
 
 /// Pixels that an image may have unless the caller allows more: as Pillow, whose limit is 2 * 89 478 485.
 pub const DEFAULT_MAX_PIXELS: u64 = 178_956_970;
@@ -125,31 +127,12 @@ impl Picture {
             return Err(EncoderError::EmptyImage);
         }
         let format = image::guess_format(bytes).map_err(|_| EncoderError::NotAnImage)?;
-        if format == image::ImageFormat::Jpeg && !jpeg_is_complete(bytes) {
-            return Err(EncoderError::TruncatedImage);
-        }
-        let mut limits = Limits::default();
-        limits.max_alloc = Some(options.max_pixels.saturating_mul(BYTES_PER_PIXEL));
-        let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-        reader.limits(limits);
-        let mut decoder = reader.into_decoder().map_err(decoding_error)?;
-        let (width, height) = decoder.dimensions();
-        if u64::from(width) * u64::from(height) > options.max_pixels {
-            return Err(EncoderError::ImageTooLarge {
-                width,
-                height,
-                limit: options.max_pixels,
-            });
-        }
-        let orientation = decoder.orientation();
-        let mut image = DynamicImage::from_decoder(decoder).map_err(decoding_error)?;
-        if options.apply_orientation
-            && let Ok(orientation) = orientation
-        {
-            image.apply_orientation(orientation);
-        }
+        let image = match format {
+            ImageFormat::Jpeg => jpeg::decode(bytes, options)?,
+            format => decode(bytes, format, options)?,
+        };
         let (width, height) = (image.width() as usize, image.height() as usize);
-        Picture::from_rgb(width, height, into_rgb(image))
+        Picture::from_rgb(width, height, rgb_of(image))
     }
 
     /// A picture whose length is known to fit.
@@ -175,10 +158,44 @@ impl Picture {
     pub fn rgb(&self) -> &[u8] {
         &self.rgb
     }
+
+    /// The bytes, without a copy.
+    #[must_use]
+    pub fn into_rgb(self) -> Vec<u8> {
+        self.rgb
+    }
+}
+
+fn decode(
+    bytes: &[u8],
+    format: ImageFormat,
+    options: &DecodeOptions,
+) -> Result<DynamicImage, EncoderError> {
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(options.max_pixels.saturating_mul(BYTES_PER_PIXEL));
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    reader.limits(limits);
+    let mut decoder = reader.into_decoder().map_err(decoding_error)?;
+    let (width, height) = decoder.dimensions();
+    if u64::from(width) * u64::from(height) > options.max_pixels {
+        return Err(EncoderError::ImageTooLarge {
+            width,
+            height,
+            limit: options.max_pixels,
+        });
+    }
+    let orientation = decoder.orientation();
+    let mut image = DynamicImage::from_decoder(decoder).map_err(decoding_error)?;
+    if options.apply_orientation
+        && let Ok(orientation) = orientation
+    {
+        image.apply_orientation(orientation);
+    }
+    Ok(image)
 }
 
 /// 16-bit channels keep their upper byte (`image` would round); transparency is laid over white.
-fn into_rgb(image: DynamicImage) -> Vec<u8> {
+fn rgb_of(image: DynamicImage) -> Vec<u8> {
     let upper = |v: u16| (v >> 8) as u8;
     let image = match image {
         DynamicImage::ImageLuma16(grey) => DynamicImage::ImageLuma8(narrowed(&grey, upper)),
@@ -237,42 +254,10 @@ fn decoding_error(error: ImageError) -> EncoderError {
     }
 }
 
-/// Whether the file's segments lead to an end-of-image marker (ITU-T T.81, annex B).
-///
-/// The JPEG decoder fills what is missing with grey and reports nothing.
-fn jpeg_is_complete(bytes: &[u8]) -> bool {
-    const END_OF_IMAGE: u8 = 0xD9;
-    const START_OF_SCAN: u8 = 0xDA;
-    let mut at = 2;
-    loop {
-        // Fill bytes, and the entropy-coded data behind a scan's header, in which 0xFF is followed by 0 or a restart marker.
-        while at + 1 < bytes.len()
-            && (bytes[at] != 0xFF || matches!(bytes[at + 1], 0x00 | 0xD0..=0xD7 | 0xFF))
-        {
-            at += 1;
-        }
-        let Some(&marker) = bytes.get(at + 1) else {
-            return false;
-        };
-        match marker {
-            END_OF_IMAGE => return true,
-            0x01 | 0xD8 => at += 2,
-            _ => {
-                let Some(&[high, low]) = bytes.get(at + 2..at + 4) else {
-                    return false;
-                };
-                at += 2 + usize::from(u16::from_be_bytes([high, low]));
-                if marker == START_OF_SCAN && at >= bytes.len() {
-                    return false;
-                }
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use image::{ImageFormat, Rgb, RgbImage};
+    use image::{Rgb, RgbImage};
+    use libjpeg_turbo_rs::{PixelFormat, Subsampling};
 
     use super::*;
 
@@ -280,6 +265,17 @@ mod tests {
         let picture = RgbImage::from_fn(40, 30, |x, y| {
             Rgb([(x * 6) as u8, (y * 8) as u8, (x * y) as u8])
         });
+        if format == ImageFormat::Jpeg {
+            let jpeg = libjpeg_turbo_rs::compress(
+                picture.as_raw(),
+                40,
+                30,
+                PixelFormat::Rgb,
+                85,
+                Subsampling::S420,
+            );
+            return jpeg.unwrap();
+        }
         let mut bytes = Vec::new();
         picture
             .write_to(&mut Cursor::new(&mut bytes), format)
@@ -393,7 +389,7 @@ mod tests {
     fn sixteen_bits_keep_their_upper_byte() {
         let grey = image::ImageBuffer::<image::Luma<u16>, _>::from_raw(2, 1, vec![0x12FF, 0xFFFF]);
         assert_eq!(
-            into_rgb(grey.unwrap().into()),
+            rgb_of(grey.unwrap().into()),
             [0x12, 0x12, 0x12, 0xFF, 0xFF, 0xFF]
         );
     }
@@ -404,7 +400,7 @@ mod tests {
         let image = image::RgbaImage::from_raw(3, 1, pixels).unwrap();
         // Pillow 13: Image.alpha_composite(white, image).convert("RGB")
         assert_eq!(
-            into_rgb(image.into()),
+            rgb_of(image.into()),
             [255, 255, 255, 9, 8, 7, 127, 177, 255]
         );
     }

@@ -17,6 +17,9 @@ const MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
 /// OpenAI's standard deviation of each channel.
 const STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
 
+/// What a standard deviation has to be.
+const POSITIVE: &str = "positive numbers";
+
 /// Pillow's number for the bicubic filter.
 const BICUBIC: u8 = 3;
 
@@ -25,8 +28,18 @@ const BICUBIC: u8 = 3;
 pub struct Preprocessing {
     resize: Resize,
     crop: usize,
+    rounding: Rounding,
     /// The value of each byte in each channel.
     normalised: Box<[[f32; 256]; 3]>,
+}
+
+/// Where the centre is when a pixel more is left over on one side than on the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rounding {
+    /// Nearer to the left and the top: transformers.
+    Down,
+    /// Where the margin is even: torchvision, and so open_clip.
+    HalfToEven,
 }
 
 /// The size before the crop.
@@ -56,11 +69,21 @@ enum Size {
     Both { height: usize, width: usize },
 }
 
+/// `preprocess_cfg` of `open_clip_config.json`, as far as it matters.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct OpenClipProfile {
+    mean: Option<[f32; 3]>,
+    std: Option<[f32; 3]>,
+    interpolation: Option<String>,
+    resize_mode: Option<String>,
+}
+
 impl Preprocessing {
     /// OpenAI's preprocessing for a vision tower that sees `size x size` pixels.
     #[must_use]
     pub fn openai(size: usize) -> Self {
-        Self::new(Resize::ShortestSide(size), size, MEAN, STD)
+        Self::new(Resize::ShortestSide(size), size, Rounding::Down, MEAN, STD)
     }
 
     /// Reads `preprocessor_config.json` for a vision tower that sees `image_size x image_size` pixels.
@@ -115,19 +138,64 @@ impl Preprocessing {
         ) {
             return Err(unusable("size", "0".into(), "at least 1"));
         }
-        let std = profile.image_std.unwrap_or(STD);
-        if std.iter().any(|&value| value.is_nan() || value <= 0.0) {
-            return Err(unusable(
-                "image_std",
-                format!("{std:?}"),
-                "positive numbers",
-            ));
-        }
-        let mean = profile.image_mean.unwrap_or(MEAN);
-        Ok(Self::new(resize, crop, mean, std))
+        let (mean, std) = (profile.image_mean, profile.image_std);
+        Self::normalising(resize, crop, Rounding::Down, mean, std)
+            .map_err(|got| unusable("image_std", got, POSITIVE))
     }
 
-    fn new(resize: Resize, crop: usize, mean: [f32; 3], std: [f32; 3]) -> Self {
+    /// What `open_clip_config.json` at `path` says of a vision tower that sees `image_size x image_size` pixels.
+    ///
+    /// # Errors
+    /// [`EncoderError::ConfigValue`] if the filter is not bicubic or the way to resize is not known.
+    pub(super) fn from_open_clip(
+        profile: &OpenClipProfile,
+        path: &Path,
+        image_size: usize,
+    ) -> Result<Self, EncoderError> {
+        let unusable = |field, got: &str, expected| EncoderError::ConfigValue {
+            path: path.into(),
+            field,
+            got: got.into(),
+            expected,
+        };
+        match profile.interpolation.as_deref() {
+            None | Some("bicubic") => {}
+            Some(filter) => return Err(unusable("interpolation", filter, "bicubic")),
+        }
+        let resize = match profile.resize_mode.as_deref() {
+            None | Some("shortest") => Resize::ShortestSide(image_size),
+            Some("squash") => Resize::Exactly {
+                width: image_size,
+                height: image_size,
+            },
+            Some(mode) => return Err(unusable("resize_mode", mode, "shortest or squash")),
+        };
+        Self::normalising(
+            resize,
+            image_size,
+            Rounding::HalfToEven,
+            profile.mean,
+            profile.std,
+        )
+        .map_err(|got| unusable("std", &got, POSITIVE))
+    }
+
+    /// With OpenAI's numbers where none are given; the error is a standard deviation that cannot be divided by.
+    fn normalising(
+        resize: Resize,
+        crop: usize,
+        rounding: Rounding,
+        mean: Option<[f32; 3]>,
+        std: Option<[f32; 3]>,
+    ) -> Result<Self, String> {
+        let std = std.unwrap_or(STD);
+        if std.iter().any(|&value| value.is_nan() || value <= 0.0) {
+            return Err(format!("{std:?}"));
+        }
+        Ok(Self::new(resize, crop, rounding, mean.unwrap_or(MEAN), std))
+    }
+
+    fn new(resize: Resize, crop: usize, rounding: Rounding, mean: [f32; 3], std: [f32; 3]) -> Self {
         let mut normalised = Box::new([[0.0; 256]; 3]);
         for (channel, table) in normalised.iter_mut().enumerate() {
             for (byte, value) in (0_u8..=255).zip(table) {
@@ -137,6 +205,7 @@ impl Preprocessing {
         Preprocessing {
             resize,
             crop,
+            rounding,
             normalised,
         }
     }
@@ -156,7 +225,8 @@ impl Preprocessing {
             return picture.clone();
         }
         let (width, height) = self.scaled_size(picture.width(), picture.height());
-        let (across, down) = (Span::new(width, self.crop), Span::new(height, self.crop));
+        let span = |scaled| Span::new(scaled, self.crop, self.rounding);
+        let (across, down) = (span(width), span(height));
         let window = Window {
             left: across.from,
             top: down.from,
@@ -206,7 +276,7 @@ impl Preprocessing {
     }
 }
 
-/// What of one axis goes where: transformers' `center_crop`.
+/// What of one axis goes where: the `center_crop` of transformers and of torchvision.
 struct Span {
     /// First position taken from the scaled picture.
     from: usize,
@@ -216,10 +286,13 @@ struct Span {
 }
 
 impl Span {
-    fn new(scaled: usize, crop: usize) -> Self {
+    fn new(scaled: usize, crop: usize, rounding: Rounding) -> Self {
         if scaled >= crop {
+            let margin = (scaled - crop) / 2;
+            let up =
+                rounding == Rounding::HalfToEven && (scaled - crop) % 2 == 1 && margin % 2 == 1;
             Span {
-                from: (scaled - crop) / 2,
+                from: margin + usize::from(up),
                 to: 0,
                 length: crop,
             }
@@ -272,6 +345,16 @@ mod tests {
         assert_eq!(openai.scaled_size(640, 427), (335, 224));
         assert_eq!(openai.scaled_size(427, 640), (224, 335));
         assert_eq!(openai.scaled_size(1, 1000), (224, 224_000));
+    }
+
+    #[test]
+    fn an_odd_margin_is_rounded_as_in_the_program_the_model_comes_from() {
+        let from = |scaled, rounding| Span::new(scaled, 224, rounding).from;
+        // Python: round(73.5) is 74, round(74.5) is 74.
+        assert_eq!(from(371, Rounding::Down), 73);
+        assert_eq!(from(371, Rounding::HalfToEven), 74);
+        assert_eq!(from(373, Rounding::HalfToEven), 74);
+        assert_eq!(from(374, Rounding::HalfToEven), 75);
     }
 
     #[test]

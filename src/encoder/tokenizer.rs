@@ -1,15 +1,188 @@
-//! Texts to token ids: CLIP's byte-pair encoding, read from `tokenizer.json`.
+//! Texts to token ids: CLIP's byte-pair encoding.
 //!
 //! A text becomes `[start, ..., end]`, at most as long as the text tower's context; a longer text loses its tail, never
 //! its end token. A literal `<|endoftext|>` or `<|startoftext|>` inside a text is read as the characters it consists of:
 //! Python's transformers turns it into the special token instead, and the sentence ends there without a word.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use flate2::read::GzDecoder;
+use serde_json::{Map, Value, json};
 use tokenizers::Tokenizer as Inner;
 
 use super::EncoderError;
+use super::config::read_json;
 use super::errors::Cause;
+
+const TOKENIZER: &str = "tokenizer.json";
+const VOCABULARY: &str = "vocab.json";
+const MERGES: &str = "merges.txt";
+
+/// OpenAI's list of merges, as open_clip has it too.
+const BPE: [&str; 2] = ["bpe_simple_vocab_16e6.txt.gz", "bpe_simple_vocab_16e6.txt"];
+
+const START: &str = "<|startoftext|>";
+const END: &str = "<|endoftext|>";
+
+/// What a token that ends a word ends with.
+const END_OF_WORD: &str = "</w>";
+
+/// How a text is cut into what merges work on, in OpenAI's `simple_tokenizer.py`.
+const PIECES: &str =
+    r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
+
+/// Most bytes of an unpacked list of merges: OpenAI's has 3 million.
+const MAX_BPE_BYTES: u64 = 100_000_000;
+
+/// Where a tokeniser is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum TokenizerFiles {
+    /// `tokenizer.json`.
+    Whole(PathBuf),
+    /// `vocab.json` and `merges.txt`.
+    Parts {
+        vocabulary: PathBuf,
+        merges: PathBuf,
+    },
+    /// OpenAI's list of merges, from which the vocabulary follows.
+    Bpe(PathBuf),
+}
+
+impl TokenizerFiles {
+    /// The first of the ways to write a tokeniser that there is; the error is the one about `tokenizer.json`.
+    ///
+    /// # Errors
+    /// That of `get`.
+    pub(super) fn find(
+        find: impl Fn(&str) -> Option<PathBuf>,
+        get: impl Fn(&str) -> Result<PathBuf, EncoderError>,
+    ) -> Result<Self, EncoderError> {
+        if let Some(path) = find(TOKENIZER) {
+            return Ok(TokenizerFiles::Whole(path));
+        }
+        if let (Some(vocabulary), Some(merges)) = (find(VOCABULARY), find(MERGES)) {
+            return Ok(TokenizerFiles::Parts { vocabulary, merges });
+        }
+        if let Some(path) = BPE.into_iter().find_map(find) {
+            return Ok(TokenizerFiles::Bpe(path));
+        }
+        get(TOKENIZER).map(TokenizerFiles::Whole)
+    }
+
+    /// The file to name when something is wrong.
+    fn path(&self) -> &Path {
+        match self {
+            TokenizerFiles::Whole(path) | TokenizerFiles::Bpe(path) => path,
+            TokenizerFiles::Parts { vocabulary, .. } => vocabulary,
+        }
+    }
+
+    fn read(&self) -> Result<Inner, EncoderError> {
+        let unusable = |path: &Path, cause: Cause| EncoderError::TokenizerFile {
+            path: path.into(),
+            cause,
+        };
+        let (vocabulary, merges) = match self {
+            TokenizerFiles::Whole(path) => {
+                return Inner::from_file(path).map_err(|cause| unusable(path, cause));
+            }
+            TokenizerFiles::Parts { vocabulary, merges } => (
+                read_json::<Map<String, Value>>(vocabulary)?,
+                read_merges(merges)?,
+            ),
+            TokenizerFiles::Bpe(path) => {
+                let merges = read_merges(path)?;
+                (vocabulary_of(&merges), merges)
+            }
+        };
+        let id = |token: &str| vocabulary.get(token).and_then(Value::as_u64);
+        let (Some(start), Some(end)) = (id(START), id(END)) else {
+            let cause = format!("it has no token {START} or no token {END}");
+            return Err(unusable(self.path(), cause.into()));
+        };
+        let special = |id: u64, content: &str| {
+            json!({"id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false,
+                "normalized": false, "special": true})
+        };
+        let tokenizer = json!({
+            "version": "1.0",
+            "added_tokens": [special(start, START), special(end, END)],
+            "normalizer": {"type": "Sequence", "normalizers": [
+                {"type": "NFC"},
+                {"type": "Replace", "pattern": {"Regex": r"\s+"}, "content": " "},
+                {"type": "Lowercase"},
+            ]},
+            "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
+                {"type": "Split", "pattern": {"Regex": PIECES}, "behavior": "Removed", "invert": true},
+                {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
+            ]},
+            "post_processor": {"type": "RobertaProcessing", "sep": [END, end], "cls": [START, start],
+                "trim_offsets": false, "add_prefix_space": false},
+            "model": {"type": "BPE", "unk_token": END, "continuing_subword_prefix": "",
+                "end_of_word_suffix": END_OF_WORD, "vocab": vocabulary, "merges": merges},
+        });
+        Inner::from_bytes(tokenizer.to_string().as_bytes())
+            .map_err(|cause| unusable(self.path(), cause))
+    }
+}
+
+/// The pairs in `merges.txt` or in OpenAI's list: after a first line about the version, one a line, until as many as the
+/// vocabulary of 49,408 tokens has room for.
+fn read_merges(path: &Path) -> Result<Vec<[String; 2]>, EncoderError> {
+    const MERGES: usize = 49_408 - 2 - 2 * 256;
+    let unreadable = |cause| EncoderError::Unreadable {
+        path: path.into(),
+        cause,
+    };
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    let mut text = String::new();
+    if path.extension().is_some_and(|extension| extension == "gz") {
+        GzDecoder::new(file)
+            .take(MAX_BPE_BYTES)
+            .read_to_string(&mut text)
+    } else {
+        file.take(MAX_BPE_BYTES).read_to_string(&mut text)
+    }
+    .map_err(unreadable)?;
+    let pair = |(line, pair): (usize, &str)| match pair.split_once(' ') {
+        Some((left, right)) => Ok([left.to_owned(), right.to_owned()]),
+        None => Err(EncoderError::TokenizerFile {
+            path: path.into(),
+            cause: format!("line {} is no pair of tokens", line + 1).into(),
+        }),
+    };
+    let lines = text.lines().enumerate().skip(1);
+    lines
+        .filter(|(_, line)| !line.trim().is_empty())
+        .take(MERGES)
+        .map(pair)
+        .collect()
+}
+
+/// The vocabulary in OpenAI's order: bytes, bytes that end a word, merged pairs, the two special tokens.
+fn vocabulary_of(merges: &[[String; 2]]) -> Map<String, Value> {
+    // Printable bytes stand for themselves, the others for characters from 256 on.
+    let printable = |byte: u32| matches!(byte, 33..=126 | 161..=172 | 174..=255);
+    let others = (0..256).filter(|&byte| !printable(byte));
+    let letters = (0..256)
+        .filter(|&byte| printable(byte))
+        .chain((256..).zip(others).map(|(letter, _)| letter));
+    let bytes: Vec<String> = letters
+        .filter_map(char::from_u32)
+        .map(String::from)
+        .collect();
+    let tokens = bytes
+        .iter()
+        .cloned()
+        .chain(bytes.iter().map(|byte| format!("{byte}{END_OF_WORD}")))
+        .chain(merges.iter().map(|pair| pair.concat()))
+        .chain([START.to_owned(), END.to_owned()]);
+    (0_u64..)
+        .zip(tokens)
+        .map(|(id, token)| (token, id.into()))
+        .collect()
+}
 
 /// The tokens of one text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,20 +204,22 @@ pub(super) struct Tokenizer {
 }
 
 impl Tokenizer {
-    /// Reads `tokenizer.json` for a text tower with `context_length` positions and `vocabulary` token vectors.
+    /// Reads a tokeniser for a text tower with `context_length` positions and `vocabulary` token vectors.
     ///
     /// # Errors
-    /// [`EncoderError::TokenizerFile`], [`EncoderError::TokenizerFrame`], [`EncoderError::TokenizerVocabulary`].
-    pub(super) fn from_file(
-        path: &Path,
+    /// [`EncoderError::TokenizerFile`], [`EncoderError::TokenizerFrame`], [`EncoderError::TokenizerVocabulary`],
+    /// [`EncoderError::Unreadable`], [`EncoderError::Json`].
+    pub(super) fn open(
+        files: &TokenizerFiles,
         context_length: usize,
         vocabulary: usize,
     ) -> Result<Self, EncoderError> {
+        let path = files.path();
         let unusable = |cause: Cause| EncoderError::TokenizerFile {
             path: path.into(),
             cause,
         };
-        let mut inner = Inner::from_file(path).map_err(unusable)?;
+        let mut inner = files.read()?;
         inner.with_padding(None);
         inner.with_truncation(None).map_err(unusable)?;
         inner.set_encode_special_tokens(true);
@@ -104,29 +279,26 @@ impl Tokenizer {
 pub(super) struct TokenBatch {
     /// Ids, row by row, `(rows, width)`.
     pub(super) ids: Vec<u32>,
-    /// Number of rows.
-    pub(super) rows: usize,
     /// Length of the longest row.
     pub(super) width: usize,
-    /// Index of each row's result in `ids`.
-    pub(super) ends: Vec<u32>,
+    /// Place of the result in each row.
+    pub(super) ends: Vec<usize>,
 }
 
 impl TokenBatch {
     pub(super) fn pad(tokens: &[&Tokens]) -> Self {
         let width = tokens.iter().map(|row| row.ids.len()).max().unwrap_or(0);
         let mut ids = vec![0; tokens.len() * width];
-        let mut ends = Vec::with_capacity(tokens.len());
-        for (i, row) in tokens.iter().enumerate() {
-            ids[i * width..][..row.ids.len()].copy_from_slice(&row.ids);
-            ends.push((i * width + row.end) as u32);
+        for (row, padded) in tokens.iter().zip(ids.chunks_exact_mut(width.max(1))) {
+            padded[..row.ids.len()].copy_from_slice(&row.ids);
         }
-        TokenBatch {
-            ids,
-            rows: tokens.len(),
-            width,
-            ends,
-        }
+        let ends = tokens.iter().map(|row| row.end).collect();
+        TokenBatch { ids, width, ends }
+    }
+
+    /// Number of rows.
+    pub(super) fn rows(&self) -> usize {
+        self.ends.len()
     }
 }
 
@@ -144,7 +316,7 @@ mod tests {
         let (short, long) = (tokens(&[8, 9]), tokens(&[8, 1, 2, 9]));
         let batch = TokenBatch::pad(&[&short, &long]);
         assert_eq!(batch.ids, [8, 9, 0, 0, 8, 1, 2, 9]);
-        assert_eq!((batch.rows, batch.width), (2, 4));
-        assert_eq!(batch.ends, [1, 7]);
+        assert_eq!((batch.rows(), batch.width), (2, 4));
+        assert_eq!(batch.ends, [1, 3]);
     }
 }

@@ -1,7 +1,8 @@
 //! The pre-norm transformer that both towers are made of.
 //!
 //! Notation: `b` images or texts, `t` tokens, `w` coordinates. A block computes
-//! `x <- x + attention(norm(x))`, then `x <- x + perceptron(norm(x))`.
+//! `x <- x + attention(norm(x))`, then `x <- x + perceptron(norm(x))`. Of the last block only one token of each image or
+//! text is wanted, so only its row goes through that block's perceptron.
 //!
 //! # References
 //! 1. A. Vaswani et al., *Attention is all you need*, NIPS 2017, section 3.
@@ -10,12 +11,12 @@
 use candle_core::{Result, Tensor};
 
 use super::EncoderError;
-use super::attention::attention;
+use super::attention::{attention, plain_attention};
 use super::checkpoint::Weights;
-use super::kernels::{self, Activation};
+use super::kernels::{self, Activation, floats, plain};
 
 /// Widths and counts of a transformer.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct TransformerShape {
     pub(super) layers: usize,
     pub(super) width: usize,
@@ -45,15 +46,61 @@ impl Transformer {
         Ok(Transformer { blocks })
     }
 
-    /// `(b, t, w)` to `(b, t, w)`; with `mask`, `(t, t)`, a token sees only itself and those before it.
-    pub(super) fn forward(&self, x: Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
+    /// On the processor and this thread: tokens `x`, `(b t, w)`, to one row of each image or text, `(b, w)`: `wanted`
+    /// says which. With `causal`, a token sees only itself and those before it.
+    pub(super) fn run(
+        &self,
+        mut x: Vec<f32>,
+        tokens: usize,
+        wanted: &[usize],
+        causal: bool,
+    ) -> Result<Vec<f32>> {
+        let width = x.len() / (wanted.len() * tokens);
+        let of_wanted = |values: &[f32]| -> Vec<f32> {
+            let items = values.chunks_exact(tokens * width).zip(wanted);
+            let rows = items.map(|(item, &token)| &item[token * width..][..width]);
+            rows.flatten().copied().collect()
+        };
+        let mut buffers = Buffers::default();
+        for (i, block) in self.blocks.iter().enumerate() {
+            let mut mixed = block.attend(&x, tokens, causal, &mut buffers)?;
+            if i + 1 == self.blocks.len() {
+                (x, mixed) = (of_wanted(&x), of_wanted(&mixed));
+            }
+            block.finish(&mut x, mixed, &mut buffers)?;
+        }
+        if self.blocks.is_empty() {
+            x = of_wanted(&x);
+        }
+        Ok(x)
+    }
+
+    /// On any device: tokens `(b, t, w)` to the rows `wanted` of `(b t, w)`. With `mask`, `(t, t)`, a token sees only
+    /// itself and those before it.
+    pub(super) fn forward(
+        &self,
+        x: &Tensor,
+        wanted: &Tensor,
+        mask: Option<&Tensor>,
+    ) -> Result<Tensor> {
         let (b, t, w) = x.dims3()?;
         let mut x = x.reshape((b * t, w))?;
         for block in &self.blocks {
             x = block.forward(&x, (b, t), mask)?;
         }
-        x.reshape((b, t, w))
+        x.index_select(wanted, 0)
     }
+}
+
+/// What a task keeps from block to block.
+#[derive(Default)]
+struct Buffers {
+    /// `(b t, w)`.
+    narrow: Vec<f32>,
+    /// `(b t, 3 w)` or `(b t, inner width)`.
+    wide: Vec<f32>,
+    /// `(b t, w)`, handed from one half of a block to the other.
+    mixed: Vec<f32>,
 }
 
 struct Block {
@@ -88,25 +135,63 @@ impl Block {
         })
     }
 
+    /// What the tokens take from one another, not yet through the attention's own matrix: `(b t, w)` to `(b t, w)`.
+    fn attend(
+        &self,
+        x: &[f32],
+        tokens: usize,
+        causal: bool,
+        buffers: &mut Buffers,
+    ) -> Result<Vec<f32>> {
+        let Linear { weight, bias } = &self.queries_keys_values;
+        let bias = floats(bias)?;
+        buffers.narrow.resize(x.len(), 0.0);
+        buffers.wide.resize(3 * x.len(), 0.0);
+        self.attention_norm.run(x, &mut buffers.narrow)?;
+        kernels::matmul(&buffers.narrow, weight, &mut buffers.wide)?;
+        let mut mixed = std::mem::take(&mut buffers.mixed);
+        mixed.resize(x.len(), 0.0);
+        attention(&buffers.wide, &bias, tokens, self.heads, causal, &mut mixed);
+        Ok(mixed)
+    }
+
+    /// The rest of the block, for any rows: `x <- x + mixed W + b`, then the perceptron.
+    fn finish(&self, x: &mut [f32], mixed: Vec<f32>, buffers: &mut Buffers) -> Result<()> {
+        let Linear { weight, bias } = &self.attention_out;
+        buffers.narrow.resize(x.len(), 0.0);
+        kernels::matmul(&mixed, weight, &mut buffers.narrow)?;
+        kernels::add_with_bias(x, &buffers.narrow, &floats(bias)?);
+        buffers.mixed = mixed;
+
+        let Linear { weight, bias } = &self.perceptron_in;
+        let bias = floats(bias)?;
+        let rows = x.len() / self.attention_norm.width();
+        buffers.wide.resize(rows * bias.len(), 0.0);
+        self.perceptron_norm.run(x, &mut buffers.narrow)?;
+        kernels::matmul(&buffers.narrow, weight, &mut buffers.wide)?;
+        kernels::bias_activation(&mut buffers.wide, &bias, self.activation);
+        let Linear { weight, bias } = &self.perceptron_out;
+        kernels::matmul(&buffers.wide, weight, &mut buffers.narrow)?;
+        kernels::add_with_bias(x, &buffers.narrow, &floats(bias)?);
+        Ok(())
+    }
+
     /// `(b t, w)` to `(b t, w)`.
     fn forward(&self, x: &Tensor, (b, t): (usize, usize), mask: Option<&Tensor>) -> Result<Tensor> {
         let (rows, w) = x.dims2()?;
-        let Linear { weight, bias } = &self.queries_keys_values;
-        let qkv = self.attention_norm.forward(x)?.matmul(weight)?;
-        let mixed = attention(&qkv.reshape((b, t, 3 * w))?, bias, self.heads, mask)?;
-        let Linear { weight, bias } = &self.attention_out;
-        let mixed = mixed.reshape((rows, w))?.matmul(weight)?;
-        let x = kernels::bias_residual(mixed, bias, x)?;
-
-        let Linear { weight, bias } = &self.perceptron_in;
-        let inner = self.perceptron_norm.forward(&x)?.matmul(weight)?;
-        let inner = kernels::bias_activation(inner, bias, self.activation)?;
-        let Linear { weight, bias } = &self.perceptron_out;
-        kernels::bias_residual(inner.matmul(weight)?, bias, &x)
+        let qkv = self.attention_norm.forward(x)?;
+        let qkv = self.queries_keys_values.forward(&qkv)?;
+        let mixed = plain_attention(&qkv.reshape((b, t, 3 * w))?, self.heads, mask)?;
+        let x = (x + self.attention_out.forward(&mixed.reshape((rows, w))?)?)?;
+        let inner = self
+            .perceptron_in
+            .forward(&self.perceptron_norm.forward(&x)?)?;
+        let inner = plain::activate(&inner, self.activation)?;
+        x + self.perceptron_out.forward(&inner)?
     }
 }
 
-/// A matrix, ready to stand on the right of a product, and the bias that a later kernel adds.
+/// A matrix, ready to stand on the right of a product, and a bias.
 struct Linear {
     /// `(inputs, outputs)`.
     weight: Tensor,
@@ -140,6 +225,10 @@ impl Linear {
             bias: Tensor::cat(&biases, 0)?,
         })
     }
+
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        x.matmul(&self.weight)?.broadcast_add(&self.bias)
+    }
 }
 
 /// Layer normalisation with its weight and bias.
@@ -166,8 +255,76 @@ impl LayerNorm {
         })
     }
 
-    /// Over the last axis of `x`.
+    fn width(&self) -> usize {
+        self.weight.elem_count()
+    }
+
+    /// On the processor: each row of `x`, `(rows, w)`, to `out`.
+    pub(super) fn run(&self, x: &[f32], out: &mut [f32]) -> Result<()> {
+        let (weight, bias) = (floats(&self.weight)?, floats(&self.bias)?);
+        kernels::layer_norm(x, &weight, &bias, self.epsilon, out);
+        Ok(())
+    }
+
+    /// On any device: over the last axis of `x`.
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        kernels::layer_norm(x, &self.weight, &self.bias, self.epsilon)
+        candle_nn::ops::layer_norm(x, &self.weight, &self.bias, self.epsilon)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::super::attention::causal_mask;
+    use super::super::kernels::tests::{largest_difference, numbers};
+    use super::*;
+
+    fn linear(inputs: usize, outputs: usize, seed: f64) -> Linear {
+        Linear {
+            weight: (numbers(&[inputs, outputs], seed) * 0.1).unwrap(),
+            bias: numbers(&[outputs], seed + 0.5),
+        }
+    }
+
+    fn norm(width: usize, seed: f64) -> LayerNorm {
+        LayerNorm {
+            weight: numbers(&[width], seed),
+            bias: numbers(&[width], seed + 0.5),
+            epsilon: 1e-5,
+        }
+    }
+
+    #[test]
+    fn the_processor_computes_what_any_device_would() {
+        let (b, t, w, inner) = (3, 7, 24, 40);
+        let block = |seed| Block {
+            attention_norm: norm(w, seed),
+            queries_keys_values: linear(w, 3 * w, seed + 1.0),
+            attention_out: linear(w, w, seed + 2.0),
+            perceptron_norm: norm(w, seed + 3.0),
+            perceptron_in: linear(w, inner, seed + 4.0),
+            perceptron_out: linear(inner, w, seed + 5.0),
+            heads: 3,
+            activation: Activation::QuickGelu,
+        };
+        let x = numbers(&[b, t, w], 9.0);
+        let wanted = [0, 6, 3];
+        let rows: Vec<u32> = (0..)
+            .zip(wanted)
+            .map(|(i, row)| i * 7 + row as u32)
+            .collect();
+        let rows = Tensor::new(rows, &Device::Cpu).unwrap();
+        for blocks in [vec![], vec![block(0.0)], vec![block(0.0), block(10.0)]] {
+            let transformer = Transformer { blocks };
+            for causal in [false, true] {
+                let mask = causal.then(|| causal_mask(t, &Device::Cpu).unwrap());
+                let plain = transformer.forward(&x, &rows, mask.as_ref()).unwrap();
+                let values = floats(&x).unwrap().to_vec();
+                let fused = transformer.run(values, t, &wanted, causal).unwrap();
+                let error = largest_difference(&fused, &plain);
+                assert!(error < 1e-4, "{error:e}");
+            }
+        }
     }
 }

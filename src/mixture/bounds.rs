@@ -13,9 +13,10 @@ use ndarray::{Array2, Axis};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::kernel::{Assignment, Block, Kernel, Scorer, float, product, sum_entries};
+use super::kernel::{Assignment, Block, Kernel, Scorer, float, sum_entries};
 use super::simd::{dot, two_largest};
 use super::{InMemory, MixtureError, Statistics};
+use crate::product::product;
 
 /// Units in the last place by which a cosine may be off: bounds are moved apart by as many.
 const ULPS: f64 = 16.0;

@@ -4,11 +4,12 @@
 //! components share a point, and a sum over the few that count where not, as is usual in many dimensions.
 
 use linfa::Float;
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut2, Axis};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use pulp::{Arch, Simd, WithSimd};
 
 use super::Statistics;
 use super::simd::{argmax, dot_in_f64, exp_in_place, largest};
+use crate::product::product;
 
 /// Rows of a block unless set otherwise: in 768 dimensions they take three megabytes in `f32`.
 pub const BLOCK_ROWS: usize = 1024;
@@ -408,44 +409,4 @@ pub(super) fn lengths<F: Float>(rows: ArrayView2<'_, F>) -> Array1<f64> {
 #[inline(always)]
 pub(super) fn float<F: Float>(x: F) -> f64 {
     x.to_f64().expect("a float converts to f64")
-}
-
-/// `c = a b` by the `gemm` crate, single-threaded: the blocks are what runs in parallel.
-#[expect(unsafe_code, reason = "the gemm crate takes raw pointers")]
-pub(super) fn product<F: Float>(
-    a: ArrayView2<'_, F>,
-    b: ArrayView2<'_, F>,
-    mut c: ArrayViewMut2<'_, F>,
-) {
-    assert_eq!(
-        (a.nrows(), a.ncols(), b.ncols()),
-        (c.nrows(), b.nrows(), c.ncols())
-    );
-    let (a_strides, b_strides) = (a.strides().to_vec(), b.strides().to_vec());
-    let c_strides = c.strides().to_vec();
-    // SAFETY: pointers and strides come from live views whose shapes were just checked to agree, `c` is
-    // borrowed exclusively, and `linfa::Float` is implemented for `f32` and `f64` alone.
-    unsafe {
-        gemm::gemm(
-            c.nrows(),
-            c.ncols(),
-            a.ncols(),
-            c.as_mut_ptr(),
-            c_strides[1],
-            c_strides[0],
-            false,
-            a.as_ptr(),
-            a_strides[1],
-            a_strides[0],
-            b.as_ptr(),
-            b_strides[1],
-            b_strides[0],
-            F::zero(),
-            F::one(),
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
-        );
-    }
 }

@@ -1,13 +1,13 @@
 //! Small pictures that travel inside the page.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, Cursor, Seek};
 use std::path::PathBuf;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use image::codecs::jpeg::JpegEncoder;
-use image::{DynamicImage, ImageDecoder, ImageReader, Rgba, RgbaImage};
+use image::{DynamicImage, RgbImage};
+use libjpeg_turbo_rs::{PixelFormat, Subsampling, compress};
+
+use crate::encoder::{self, DecodeOptions};
 
 /// Longest side of a thumbnail in pixels.
 pub const THUMBNAIL_SIDE: u32 = 96;
@@ -16,7 +16,7 @@ const JPEG_QUALITY: u8 = 80;
 /// Where a picture comes from.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Picture {
-    /// A file in a format the `image` crate reads.
+    /// An image file.
     Path(PathBuf),
     /// The bytes of such a file.
     Bytes(Vec<u8>),
@@ -26,39 +26,46 @@ impl Picture {
     /// The picture as a JPEG of at most [`THUMBNAIL_SIDE`] pixels a side, turned upright and laid on
     /// white, as a `data:` address; `None` if it cannot be read, since a report can do without it.
     pub fn thumbnail(&self) -> Option<String> {
-        match self {
-            Self::Path(path) => encode(BufReader::new(File::open(path).ok()?)),
-            Self::Bytes(bytes) => encode(Cursor::new(bytes)),
-        }
+        let options = DecodeOptions {
+            apply_orientation: true,
+            ..DecodeOptions::default()
+        };
+        let picture = match self {
+            Self::Path(path) => encoder::Picture::open(path, &options),
+            Self::Bytes(bytes) => encoder::Picture::decode(bytes, &options),
+        };
+        encode(picture.ok()?)
     }
 }
 
-fn encode(source: impl BufRead + Seek) -> Option<String> {
-    let mut decoder = ImageReader::new(source)
-        .with_guessed_format()
-        .ok()?
-        .into_decoder()
-        .ok()?;
-    let orientation = decoder.orientation().ok()?;
-    let image = DynamicImage::from_decoder(decoder).ok()?;
-    let mut image = match image.width().max(image.height()) > THUMBNAIL_SIDE {
-        true => image.thumbnail(THUMBNAIL_SIDE, THUMBNAIL_SIDE),
-        false => image,
-    };
-    image.apply_orientation(orientation);
-    let mut ground =
-        RgbaImage::from_pixel(image.width(), image.height(), Rgba([255, 255, 255, 255]));
-    image::imageops::overlay(&mut ground, &image.to_rgba8(), 0, 0);
-    let mut jpeg = Vec::new();
-    DynamicImage::from(ground)
-        .to_rgb8()
-        .write_with_encoder(JpegEncoder::new_with_quality(&mut jpeg, JPEG_QUALITY))
-        .ok()?;
-    Some(format!("data:image/jpeg;base64,{}", STANDARD.encode(jpeg)))
+fn encode(picture: encoder::Picture) -> Option<String> {
+    let (width, height) = (picture.width() as u32, picture.height() as u32);
+    let mut image = DynamicImage::from(RgbImage::from_raw(width, height, picture.into_rgb())?);
+    if width.max(height) > THUMBNAIL_SIDE {
+        image = image.thumbnail(THUMBNAIL_SIDE, THUMBNAIL_SIDE);
+    }
+    let (width, height) = (image.width() as usize, image.height() as usize);
+    let rgb = image.into_rgb8();
+    let jpeg = compress(
+        &rgb,
+        width,
+        height,
+        PixelFormat::Rgb,
+        JPEG_QUALITY,
+        Subsampling::S420,
+    );
+    Some(format!(
+        "data:image/jpeg;base64,{}",
+        STANDARD.encode(jpeg.ok()?)
+    ))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Cursor;
+
+    use image::RgbaImage;
+
     use super::*;
 
     #[test]
@@ -71,9 +78,9 @@ mod tests {
         let jpeg = STANDARD
             .decode(uri.strip_prefix("data:image/jpeg;base64,").unwrap())
             .unwrap();
-        let shown = image::load_from_memory(&jpeg).unwrap().to_rgb8();
-        assert_eq!(shown.dimensions(), (96, 24));
-        assert!(shown.get_pixel(50, 12).0.iter().all(|&value| value > 250));
+        let shown = encoder::Picture::decode(&jpeg, &DecodeOptions::default()).unwrap();
+        assert_eq!((shown.width(), shown.height()), (96, 24));
+        assert!(shown.rgb().iter().all(|&value| value > 250));
     }
 
     #[test]

@@ -30,9 +30,6 @@ struct Text {
 /// Largest difference of a coordinate that counts as agreement.
 const TOLERANCE: f32 = 1e-5;
 
-/// For a picture whose decoded bytes already differ from Pillow's by a few grey levels.
-const JPEG_TOLERANCE: f32 = 0.05;
-
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -61,14 +58,7 @@ fn pixels_are_pillows_byte_for_byte_and_image_embeddings_agree_with_transformers
         Picture::open(&root().join(&image.path), &DecodeOptions::default()).unwrap()
     };
     let pictures: Vec<Picture> = fixture.images.iter().map(open).collect();
-    // JPEG decoders differ in their inverse cosine transform and chroma upsampling: its embedding alone is compared.
-    let is_jpeg = |image: &&Image| image.path.ends_with(".jpg");
-    for (image, picture) in fixture
-        .images
-        .iter()
-        .zip(&pictures)
-        .filter(|(image, _)| !is_jpeg(image))
-    {
+    for (image, picture) in fixture.images.iter().zip(&pictures) {
         let hash: String = Sha256::digest(encoder.prepare(picture).rgb())
             .iter()
             .map(|b| format!("{b:02x}"))
@@ -84,12 +74,7 @@ fn pixels_are_pillows_byte_for_byte_and_image_embeddings_agree_with_transformers
     for (i, image) in fixture.images.iter().enumerate() {
         let row = batched.slice(ndarray::s![i..=i, ..]);
         let difference = largest_difference(row, &expected[i..=i]);
-        let tolerance = if is_jpeg(&image) {
-            JPEG_TOLERANCE
-        } else {
-            TOLERANCE
-        };
-        assert!(difference < tolerance, "{}: {difference}", image.path);
+        assert!(difference < TOLERANCE, "{}: {difference}", image.path);
     }
     for (i, picture) in pictures.iter().enumerate() {
         let alone = encoder.embed_images(std::slice::from_ref(picture)).unwrap();

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 /// Folder or file below `src`, its layer, and the outside crates it may name besides `std` and those of the
 /// layers below it in the same list.
-const LAYERS: [(&str, usize, &[&str]); 10] = [
+const LAYERS: [(&str, usize, &[&str]); 11] = [
+    ("product.rs", 0, &["gemm", "linfa", "ndarray"]),
     ("progress.rs", 0, &[]),
     ("whole_file.rs", 0, &["tempfile"]),
     (
@@ -24,18 +25,21 @@ const LAYERS: [(&str, usize, &[&str]); 10] = [
             "thiserror",
         ],
     ),
-    ("mixture", 1, &["gemm", "linfa", "pulp", "rayon"]),
+    ("mixture", 1, &["linfa", "pulp", "rayon"]),
     (
         "encoder",
         2,
         &[
             "candle_core",
             "candle_nn",
+            "flate2",
             "hf_hub",
             "image",
+            "libjpeg_turbo_rs",
             "memmap2",
             "serde_json",
             "tokenizers",
+            "zip",
         ],
     ),
     ("frame", 3, &["half", "npyz", "polars", "walkdir"]),
@@ -58,7 +62,7 @@ const LAYERS: [(&str, usize, &[&str]); 10] = [
 ];
 
 /// These stand beside the layers and serve all of them.
-const SHARED: [&str; 2] = ["progress", "whole_file"];
+const SHARED: [&str; 3] = ["product", "progress", "whole_file"];
 
 /// `lib.rs` ties the layers together and re-exports what notebooks need.
 const FACADE: &str = "lib.rs";

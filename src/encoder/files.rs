@@ -1,0 +1,220 @@
+//! Which files make a CLIP model, in a folder or on the Hugging Face hub.
+//!
+//! Two layouts are known: Hugging Face's (`config.json`, `model.safetensors`, `preprocessor_config.json`) and open_clip's
+//! (`open_clip_config.json`, `open_clip_model.safetensors`). Weights may be one file or shards with an index, in
+//! safetensors or in PyTorch's format; the tokeniser `tokenizer.json`, `vocab.json` with `merges.txt`, or OpenAI's list of
+//! merges.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+use super::EncoderError;
+use super::config::{is_of_clip, read_json};
+use super::hub::HubRepository;
+use super::tokenizer::TokenizerFiles;
+
+const CONFIG: &str = "config.json";
+const OPEN_CLIP_CONFIG: &str = "open_clip_config.json";
+const PREPROCESSING: &str = "preprocessor_config.json";
+
+/// Weight files by preference, each possibly in shards.
+const WEIGHTS: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
+const OPEN_CLIP_WEIGHTS: [&str; 2] = ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"];
+
+/// What the index of a weight file in shards has after the file's name.
+const INDEX: &str = ".index.json";
+
+/// Endings of weight files of any name.
+const WEIGHT_EXTENSIONS: [&str; 4] = ["safetensors", "bin", "pt", "pth"];
+
+/// The files of one model.
+pub(super) struct ModelFiles {
+    pub(super) config: ConfigFile,
+    /// Whole or in shards.
+    pub(super) weights: Vec<PathBuf>,
+    pub(super) tokenizer: TokenizerFiles,
+    /// `preprocessor_config.json`.
+    pub(super) preprocessing: Option<PathBuf>,
+}
+
+/// Where the sizes of the towers are written.
+pub(super) enum ConfigFile {
+    HuggingFace(PathBuf),
+    OpenClip(PathBuf),
+    /// Nowhere but in the shapes of the weights.
+    Missing,
+}
+
+/// `*.index.json`: the shard of each tensor.
+#[derive(Deserialize)]
+struct Index {
+    weight_map: BTreeMap<String, String>,
+}
+
+/// Something that has files: a folder or a repository.
+trait Source {
+    /// The path of `file`, if there is one.
+    fn find(&self, file: &str) -> Option<PathBuf>;
+
+    /// The same, with the reason if there is none.
+    fn get(&self, file: &str) -> Result<PathBuf, EncoderError>;
+}
+
+impl ModelFiles {
+    /// The files in a folder.
+    ///
+    /// # Errors
+    /// [`EncoderError::MissingFile`]; [`EncoderError::Unreadable`] and [`EncoderError::Json`] for the files that tell
+    /// which others there are.
+    pub(super) fn in_folder(folder: &Path) -> Result<Self, EncoderError> {
+        let source = Folder(folder);
+        let config = match (source.find(CONFIG), source.find(OPEN_CLIP_CONFIG)) {
+            (Some(config), None) => ConfigFile::HuggingFace(config),
+            (None, None) => ConfigFile::Missing,
+            (config, Some(open_clip)) => match config {
+                Some(config)
+                    if first_of(&source, &OPEN_CLIP_WEIGHTS)?.is_none() && is_of_clip(&config)? =>
+                {
+                    ConfigFile::HuggingFace(config)
+                }
+                _ => ConfigFile::OpenClip(open_clip),
+            },
+        };
+        let weights = match first_of(&source, config.weights())? {
+            Some(weights) => weights,
+            None => vec![source.only_weights(config.weights()[0])?],
+        };
+        Self::from_source(&source, config, weights)
+    }
+
+    /// The files in a repository, fetched.
+    ///
+    /// # Errors
+    /// [`EncoderError::NotCached`], [`EncoderError::Download`]; [`EncoderError::Unreadable`] and [`EncoderError::Json`]
+    /// for the files that tell which others there are.
+    pub(super) fn from_hub(hub: &HubRepository) -> Result<Self, EncoderError> {
+        let config = match hub.get(CONFIG) {
+            Ok(config) if is_of_clip(&config)? => ConfigFile::HuggingFace(config),
+            // timm's repositories have a config.json about the vision tower alone.
+            Ok(config) => match hub.find(OPEN_CLIP_CONFIG) {
+                Some(open_clip) => ConfigFile::OpenClip(open_clip),
+                None => ConfigFile::HuggingFace(config),
+            },
+            Err(missing) => match hub.find(OPEN_CLIP_CONFIG) {
+                Some(open_clip) => ConfigFile::OpenClip(open_clip),
+                None => return Err(missing),
+            },
+        };
+        let weights = match first_of(hub, config.weights())? {
+            Some(weights) => weights,
+            None => vec![hub.get(config.weights()[0])?],
+        };
+        Self::from_source(hub, config, weights)
+    }
+
+    fn from_source(
+        source: &dyn Source,
+        config: ConfigFile,
+        weights: Vec<PathBuf>,
+    ) -> Result<Self, EncoderError> {
+        Ok(ModelFiles {
+            tokenizer: TokenizerFiles::find(|file| source.find(file), |file| source.get(file))?,
+            preprocessing: match config {
+                ConfigFile::OpenClip(_) => None,
+                _ => source.find(PREPROCESSING),
+            },
+            config,
+            weights,
+        })
+    }
+}
+
+impl ConfigFile {
+    /// The weight files that go with it.
+    fn weights(&self) -> &'static [&'static str; 2] {
+        match self {
+            ConfigFile::HuggingFace(_) => &WEIGHTS,
+            ConfigFile::OpenClip(_) | ConfigFile::Missing => &OPEN_CLIP_WEIGHTS,
+        }
+    }
+}
+
+/// The first of `files` that there is, whole or in shards.
+fn first_of(source: &dyn Source, files: &[&str]) -> Result<Option<Vec<PathBuf>>, EncoderError> {
+    for file in files {
+        if let Some(path) = source.find(file) {
+            return Ok(Some(vec![path]));
+        }
+        let Some(path) = source.find(&format!("{file}{INDEX}")) else {
+            continue;
+        };
+        let index: Index = read_json(&path)?;
+        let shards: BTreeSet<&String> = index.weight_map.values().collect();
+        for shard in &shards {
+            // A shard lies beside its index, never elsewhere.
+            if shard.contains(['/', '\\']) {
+                return Err(EncoderError::ConfigValue {
+                    path,
+                    field: "weight_map",
+                    got: (*shard).clone(),
+                    expected: "the name of a file in the same folder",
+                });
+            }
+        }
+        return shards
+            .into_iter()
+            .map(|shard| source.get(shard))
+            .collect::<Result<_, _>>()
+            .map(Some);
+    }
+    Ok(None)
+}
+
+struct Folder<'a>(&'a Path);
+
+impl Source for Folder<'_> {
+    fn find(&self, file: &str) -> Option<PathBuf> {
+        Some(self.0.join(file)).filter(|path| path.is_file())
+    }
+
+    fn get(&self, file: &str) -> Result<PathBuf, EncoderError> {
+        self.find(file).ok_or_else(|| EncoderError::MissingFile {
+            folder: self.0.into(),
+            file: file.into(),
+        })
+    }
+}
+
+impl Folder<'_> {
+    /// The only file in the folder that looks like weights; `usual` is what to ask for where there is none.
+    fn only_weights(&self, usual: &str) -> Result<PathBuf, EncoderError> {
+        let entries = std::fs::read_dir(self.0).map_err(|cause| EncoderError::Unreadable {
+            path: self.0.into(),
+            cause,
+        })?;
+        let mut found: Vec<PathBuf> = entries
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| {
+                let extension = path.extension().and_then(|extension| extension.to_str());
+                extension.is_some_and(|extension| WEIGHT_EXTENSIONS.contains(&extension))
+            })
+            .collect();
+        match (found.pop(), found.is_empty()) {
+            (Some(only), true) => Ok(only),
+            _ => self.get(usual),
+        }
+    }
+}
+
+impl Source for HubRepository {
+    fn find(&self, file: &str) -> Option<PathBuf> {
+        self.fetch(file).ok()
+    }
+
+    fn get(&self, file: &str) -> Result<PathBuf, EncoderError> {
+        self.fetch(file)
+    }
+}
