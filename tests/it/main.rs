@@ -5,6 +5,7 @@ mod encoder;
 mod kmeans;
 mod layering;
 mod mixture;
+mod parity;
 mod report;
 mod sampling;
 mod settings;
