@@ -16,6 +16,7 @@ use rand_xoshiro::Xoshiro256Plus;
 
 use super::args::{MixtureArgs, Sizes};
 use super::inputs::{IMAGE, ITEM, LABEL, MODALITY, TEXT, embedded, strings};
+use crate::encoder::ZeroShotLabels;
 use crate::frame::{EMBEDDING, EMBEDDING_ERROR, Embeddings, FrameExt, io};
 use crate::mixture::{Selection, VonMisesFisherMixture};
 use crate::progress::Progress;
@@ -30,6 +31,8 @@ pub(super) struct Analysis {
     pub frame: DataFrame,
     /// Texts in the space of the embeddings that describe the components.
     pub captions: Option<(Vec<String>, Embeddings)>,
+    /// Labels to name components by, instead of captions.
+    pub names: Option<ZeroShotLabels>,
     /// What else to know to repeat it: the encoder, the source.
     pub settings: Vec<(&'static str, String)>,
 }
@@ -98,6 +101,9 @@ impl Analysis {
         }
         if let Some((texts, embeddings)) = &self.captions {
             report = report.captions(texts.clone(), embeddings.view());
+        }
+        if let Some(names) = &self.names {
+            report = report.zero_shot(names);
         }
         let report = report.build()?;
         report.write(output.create()?)?;

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
 
-use crate::encoder::{DEFAULT_BATCH_SIZE, Device};
+use crate::encoder::{DEFAULT_BATCH_SIZE, Device, EncoderError, PromptTemplate};
 use crate::mixture::{
     Annealing, Assignment, BLOCK_ROWS, Concentration, Criterion, EmptyComponent, InitMethod,
 };
@@ -18,6 +18,7 @@ Examples:
   vmfmix --text-file captions.txt --n-components 8   one text a line
   vmfmix --image-dir photos --clip-model ViT-L/14    pictures of a folder and those below it
   vmfmix --text-file captions.txt --image-dir photos both in one mixture
+  vmfmix --image-dir photos --zero-shot-labels w.txt components named by the words in w.txt
   vmfmix --embeddings vectors.npy --test-split 0     vectors made elsewhere
   vmfmix                                             synthetic embeddings, to see what comes out
 
@@ -174,10 +175,30 @@ pub(super) struct MixtureArgs {
     pub test_split: f64,
 }
 
+/// What components are called.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Names")]
+pub(super) struct NameArgs {
+    /// File with one label a line: each component gets the likeliest, by its mean direction (zero-shot)
+    #[arg(long, value_name = "FILE", alias = "zero_shot_labels")]
+    pub zero_shot_labels: Option<PathBuf>,
+    /// Prompt that a label is put into, as "a photo of a {}"; several are averaged, and `ensemble` stands for the seven
+    /// that served OpenAI best [default: "a photo of a {}" for pictures, "{}" for texts]
+    #[arg(
+        long,
+        value_name = "PROMPT",
+        alias = "prompt_template",
+        requires = "zero_shot_labels"
+    )]
+    pub prompt_template: Vec<Prompts>,
+}
+
 #[derive(Debug, Args)]
 pub(super) struct FitArgs {
     #[command(flatten)]
     pub data: DataArgs,
+    #[command(flatten)]
+    pub names: NameArgs,
     #[command(flatten)]
     pub mixture: MixtureArgs,
     /// Synthetic embeddings to draw where no data is given
@@ -289,6 +310,21 @@ impl FromStr for Start {
                 ],
             )?),
         })
+    }
+}
+
+/// One prompt, or the ensemble.
+#[derive(Clone, Debug)]
+pub(super) struct Prompts(pub Vec<PromptTemplate>);
+
+impl FromStr for Prompts {
+    type Err = EncoderError;
+
+    fn from_str(text: &str) -> Result<Self, EncoderError> {
+        Ok(Self(match text {
+            "ensemble" => PromptTemplate::ensemble(),
+            _ => vec![text.parse()?],
+        }))
     }
 }
 

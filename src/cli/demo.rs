@@ -74,6 +74,7 @@ pub(super) fn run(args: &DemoArgs) -> Result<()> {
             title: format!("{} {what}", frame.height()),
             frame: frame.clone(),
             captions: Some(captions.clone()),
+            names: None,
             settings: vec![(
                 "encoder",
                 "tiny-clip, a toy trained on drawn shapes".to_owned(),

@@ -18,15 +18,22 @@ use crate::vmf::VonMisesFisher;
 pub(super) fn run(args: &FitArgs) -> Result<()> {
     let output = OutputFolder::new(&args.output_dir)?;
     let progress = listener(args.data.quiet);
-    let (inputs, encoder) = match inputs::load(&args.data, &progress)? {
+    let (inputs, encoder) = match inputs::load(&args.data, Some(&args.names), &progress)? {
         Some(inputs) if args.data.embeddings.is_some() => (inputs, None),
         Some(inputs) => (inputs, Some(&args.data.clip_model)),
         None => (synthetic(args)?, None),
     };
     let mut settings = vec![("data", inputs.description.clone())];
     settings.extend(encoder.map(|model| ("encoder", model.clone())));
+    if inputs.truncated > 0 {
+        settings.push((
+            "texts longer than the encoder's context",
+            inputs.truncated.to_string(),
+        ));
+    }
     let analysis = Analysis {
         title: inputs.description,
+        names: inputs.names,
         captions: captions(&inputs.frame)?,
         frame: inputs.frame,
         settings,
@@ -37,6 +44,10 @@ pub(super) fn run(args: &FitArgs) -> Result<()> {
             print_selection(selection);
         }
         print_summary(&report, &output);
+        if inputs.truncated > 0 {
+            let n = inputs.truncated;
+            println!("{n} texts were longer than the encoder's context and lost their tail");
+        }
     }
     Ok(())
 }
@@ -87,7 +98,12 @@ fn synthetic(args: &FitArgs) -> Result<Inputs> {
     let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
     let frame = inputs::vectors_frame(concatenate(Axis(0), &views)?, labels)?;
     let description = format!("{n} synthetic embeddings of {k} von Mises-Fisher distributions");
-    Ok(Inputs { frame, description })
+    Ok(Inputs {
+        frame,
+        description,
+        names: None,
+        truncated: 0,
+    })
 }
 
 /// The numbers of components that were tried, for the terminal.
@@ -131,7 +147,10 @@ pub(super) fn print_summary(report: &Report, output: &OutputFolder) {
         let description = component
             .captions
             .first()
-            .map_or("", |caption| caption.text.as_str());
+            .map_or(String::new(), |caption| match caption.probability {
+                Some(probability) => format!("{} ({:.0} %)", caption.text, 100.0 * probability),
+                None => caption.text.clone(),
+            });
         println!(
             "{k:>9} {:>7.3} {:>13.1} {:>6}  {}",
             component.weight, component.concentration, component.size, description

@@ -1,15 +1,17 @@
 //! From the data arguments to a frame of embeddings: one row for every text, picture or vector given.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use ndarray::Array2;
 use polars::prelude::*;
 
-use super::args::DataArgs;
-use crate::encoder::{ClipEncoder, Encoder};
-use crate::frame::{EMBEDDING, EMBEDDING_ERROR, EmbedOptions, Embeddings, FrameExt, io};
+use super::args::{DataArgs, NameArgs};
+use crate::encoder::{self, Encoder, PromptTemplate, ZeroShotLabels};
+use crate::frame::{
+    EMBEDDING, EMBEDDING_ERROR, EMBEDDING_TRUNCATED, EmbedOptions, Embeddings, FrameExt, io,
+};
 use crate::mixture::{InMemory, MixtureError};
 use crate::progress::Progress;
 
@@ -29,39 +31,71 @@ pub(super) struct Inputs {
     pub frame: DataFrame,
     /// What was read, in words.
     pub description: String,
+    /// Labels to name components by.
+    pub names: Option<ZeroShotLabels>,
+    /// Texts that lost their tail.
+    pub truncated: usize,
 }
 
 /// Reads and embeds what the arguments name; `None` where they name no data.
-pub(super) fn load(args: &DataArgs, progress: &Arc<dyn Progress>) -> Result<Option<Inputs>> {
+pub(super) fn load(
+    args: &DataArgs,
+    names: Option<&NameArgs>,
+    progress: &Arc<dyn Progress>,
+) -> Result<Option<Inputs>> {
     let mut parts = Vec::new();
     let mut sources = Vec::new();
-    if let Some(path) = &args.embeddings {
-        parts.push(vectors(path)?);
-        sources.push(format!("the embeddings in {}", path.display()));
-    } else {
-        // All files are looked at before the encoder is loaded: a wrong name is told at once.
-        let texts = args.text_file.as_ref().map(io::text_file).transpose()?;
-        let images = args.image_dir.as_ref().map(io::image_folder).transpose()?;
-        if texts.is_none() && images.is_none() {
-            ensure!(
-                args.labels.is_none(),
-                "--labels needs data to label: give --text-file, --image-dir or --embeddings"
-            );
-            return Ok(None);
-        }
-        let encoder = ClipEncoder::load(&args.clip_model, args.device)?;
-        let options = EmbedOptions::default()
-            .batch_size(args.batch_size)
-            .progress(progress.clone());
-        if let (Some(frame), Some(path)) = (texts, &args.text_file) {
-            parts.push(texts_frame(frame, &encoder, &options)?);
-            sources.push(format!("the texts in {}", path.display()));
-        }
-        if let (Some(frame), Some(path)) = (images, &args.image_dir) {
-            parts.push(images_frame(frame, &encoder, &options)?);
-            sources.push(format!("the pictures in {}", path.display()));
-        }
+    // All files are looked at before the encoder is loaded: a wrong name is told at once.
+    let words = names.and_then(|names| names.zero_shot_labels.as_ref());
+    let words = words.map(|path| labels(path)).transpose()?;
+    let vectors = args.embeddings.as_deref().map(vectors).transpose()?;
+    let texts = args.text_file.as_ref().map(io::text_file).transpose()?;
+    let images = args.image_dir.as_ref().map(io::image_folder).transpose()?;
+    if vectors.is_none() && texts.is_none() && images.is_none() {
+        ensure!(
+            args.labels.is_none() && words.is_none(),
+            "labels need data to label: give --text-file, --image-dir or --embeddings"
+        );
+        return Ok(None);
     }
+    let is_needed = texts.is_some() || images.is_some() || words.is_some();
+    let encoder = is_needed
+        .then(|| encoder::load(&args.clip_model, args.device))
+        .transpose()?;
+    let names = match (&encoder, words, names) {
+        (Some(encoder), Some(words), Some(names)) => {
+            let usual = match args.text_file {
+                Some(_) => PromptTemplate::plain(),
+                None => PromptTemplate::photo(),
+            };
+            let given = names
+                .prompt_template
+                .iter()
+                .flat_map(|prompts| prompts.0.clone());
+            let mut templates: Vec<PromptTemplate> = given.collect();
+            if templates.is_empty() {
+                templates.push(usual);
+            }
+            Some(ZeroShotLabels::new(&**encoder, words, &templates)?)
+        }
+        _ => None,
+    };
+    if let (Some(frame), Some(path)) = (vectors, &args.embeddings) {
+        parts.push(frame);
+        sources.push(format!("the embeddings in {}", path.display()));
+    }
+    let options = EmbedOptions::default()
+        .batch_size(args.batch_size)
+        .progress(progress.clone());
+    if let (Some(frame), Some(path), Some(encoder)) = (texts, &args.text_file, &encoder) {
+        parts.push(texts_frame(frame, &**encoder, &options)?);
+        sources.push(format!("the texts in {}", path.display()));
+    }
+    if let (Some(frame), Some(path), Some(encoder)) = (images, &args.image_dir, &encoder) {
+        parts.push(images_frame(frame, &**encoder, &options)?);
+        sources.push(format!("the pictures in {}", path.display()));
+    }
+    let truncated = parts.iter().map(truncated).sum();
     let mut frame = stack(parts)?;
     if let Some(path) = &args.labels {
         let labels = io::text_file(path)?;
@@ -76,7 +110,32 @@ pub(super) fn load(args: &DataArgs, progress: &Arc<dyn Progress>) -> Result<Opti
     }
     let description = sources.join(" and ");
     check(&frame).with_context(|| description.clone())?;
-    Ok(Some(Inputs { frame, description }))
+    Ok(Some(Inputs {
+        frame,
+        description,
+        names,
+        truncated,
+    }))
+}
+
+/// The labels in a file, one a line.
+fn labels(path: &PathBuf) -> Result<Vec<String>> {
+    let lines = io::text_file(path)?;
+    let labels: Vec<String> = strings(&lines, "text")?.into_iter().flatten().collect();
+    ensure!(
+        !labels.is_empty(),
+        "{}: no label in it; give one label a line",
+        path.display()
+    );
+    Ok(labels)
+}
+
+/// Texts that lost their tail.
+fn truncated(frame: &DataFrame) -> usize {
+    let column = frame
+        .column(EMBEDDING_TRUNCATED)
+        .and_then(|column| column.bool());
+    column.ok().and_then(|column| column.sum()).unwrap_or(0) as usize
 }
 
 /// The rows that have an embedding.

@@ -10,14 +10,20 @@ pub(super) fn run() -> Result<()> {
     let mut out = stdout().lock();
     writeln!(
         out,
-        "{:<15} {:>9} {:>6}  {:<36} licence",
-        "name", "dimension", "pixels", "repository"
+        "{:<15} {:>9} {:>6} {:>10}  {:<33} {:<9} licence",
+        "name", "dimension", "pixels", "parameters", "repository", "revision"
     )?;
     for model in MODELS {
         writeln!(
             out,
-            "{:<15} {:>9} {:>6}  {:<36} {}",
-            model.name, model.dimension, model.image_size, model.repository, model.licence
+            "{:<15} {:>9} {:>6} {:>8} M  {:<33} {:<9} {}",
+            model.name,
+            model.dimension,
+            model.image_size,
+            model.parameters_in_millions,
+            model.repository,
+            model.revision.map_or("newest", |commit| &commit[..8]),
+            model.licence
         )?;
     }
     writeln!(

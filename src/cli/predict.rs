@@ -13,7 +13,8 @@ use crate::mixture::VonMisesFisherMixture;
 
 pub(super) fn run(args: &PredictArgs) -> Result<()> {
     let model = read_model(&args.model)?;
-    let inputs = inputs::load(&args.data, &listener(args.data.quiet))?.expect("clap requires data");
+    let inputs =
+        inputs::load(&args.data, None, &listener(args.data.quiet))?.expect("clap requires data");
     let assigned = inputs
         .frame
         .predict_with(EMBEDDING, &model)

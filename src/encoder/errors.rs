@@ -254,6 +254,17 @@ pub enum EncoderError {
         cause: Cause,
     },
 
+    /// A prompt without a place for the label, or with several.
+    #[error("\"{got}\" needs one {{}} where the label goes, as in \"a photo of a {{}}\"")]
+    Template {
+        /// The prompt.
+        got: String,
+    },
+
+    /// Nothing to choose from.
+    #[error("there is no label to choose from; give at least one label and one prompt")]
+    NoLabels,
+
     /// A device that cannot be parsed.
     #[error("there is no device called \"{got}\"; use auto, cpu, cuda or cuda:<number>")]
     DeviceName {

@@ -22,6 +22,7 @@
 //! | `picture`, `jpeg`, `resample`, `preprocess` | files to pixels, byte for byte as Pillow |
 //! | `clip` | all of these as one encoder |
 //! | `batching` | long lists |
+//! | `zero_shot` | labels in words, as directions |
 
 use ndarray::Array2;
 
@@ -51,6 +52,7 @@ mod text_transformer;
 mod tokenizer;
 mod transformer;
 mod vision_transformer;
+mod zero_shot;
 
 pub use batching::{
     BatchOptions, DEFAULT_BATCH_SIZE, Embedded, Failure, embed_images, embed_texts,
@@ -61,6 +63,7 @@ pub use errors::EncoderError;
 pub use picture::{DEFAULT_MAX_PIXELS, DecodeOptions, ImageSource, Picture};
 pub use preprocess::Preprocessing;
 pub use tokenizer::Tokens;
+pub use zero_shot::{PromptTemplate, ZeroShotLabels};
 
 /// What an encoder can embed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,6 +148,14 @@ pub trait Encoder: Send + Sync {
             tower,
         }
     }
+}
+
+/// Loads a model by its name in the registry, its Hugging Face id or its folder.
+///
+/// # Errors
+/// Any [`EncoderError`] about names, files, the network or the device.
+pub fn load(model: &str, device: Device) -> Result<Box<dyn Encoder>, EncoderError> {
+    Ok(Box::new(ClipEncoder::load(model, device)?))
 }
 
 impl std::fmt::Display for Tower {

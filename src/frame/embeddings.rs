@@ -13,6 +13,9 @@ pub const EMBEDDING: &str = "embedding";
 /// The column beside it that says why there is none.
 pub const EMBEDDING_ERROR: &str = "embedding_error";
 
+/// Column that says whether a text was longer than the encoder's context and lost its tail.
+pub const EMBEDDING_TRUNCATED: &str = "embedding_truncated";
+
 /// The vectors of a column, shape `(n_samples, dimension)`; shares the column's memory.
 #[derive(Clone, Debug)]
 pub struct Embeddings {

@@ -61,7 +61,8 @@ impl EmbedOptions {
 /// What vmfmix adds to a [`DataFrame`]. Every verb returns a new frame with the same rows in the same order.
 pub trait FrameExt {
     /// Adds the unit vectors of a column of texts as column `embedding`, of type `Array(Float32, D)`. A null text
-    /// has a null embedding, and its reason in column `embedding_error`.
+    /// has a null embedding, and its reason in column `embedding_error`. Column `embedding_truncated` says which texts
+    /// were longer than the encoder's context and lost their tail.
     ///
     /// # Errors
     /// There is no such column of strings, or the encoder fails.
@@ -134,7 +135,14 @@ impl FrameExt for DataFrame {
     ) -> Result<DataFrame, FrameError> {
         let texts = texts(self, column)?;
         let embedded = encoder::embed_texts(encoder, &texts, &options.batches, &*options.progress)?;
-        with_embeddings(self, embedded, options)
+        let mut truncated = vec![false; texts.len()];
+        for &row in &embedded.cut {
+            truncated[row] = true;
+        }
+        let name = format!("{}_truncated", options.output);
+        let mut frame = with_embeddings(self, embedded, options)?;
+        frame.with_column(Column::new(name.into(), truncated))?;
+        Ok(frame)
     }
 
     fn embed_images_with(

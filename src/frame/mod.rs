@@ -7,6 +7,6 @@ mod ext;
 pub mod io;
 mod selection;
 
-pub use embeddings::{EMBEDDING, EMBEDDING_ERROR, Embeddings};
+pub use embeddings::{EMBEDDING, EMBEDDING_ERROR, EMBEDDING_TRUNCATED, Embeddings};
 pub use errors::FrameError;
 pub use ext::{EmbedOptions, FrameExt};

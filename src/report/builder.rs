@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
-use ndarray::{Array1, Array2, ArrayView2, Axis, s};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, s};
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256Plus;
 use rayon::prelude::*;
@@ -15,6 +15,7 @@ use super::summary::{
 };
 use super::thumbnail::Picture;
 use super::{Report, ReportError};
+use crate::encoder::ZeroShotLabels;
 use crate::mixture::{InMemory, VonMisesFisherMixture, metrics};
 
 /// Rows whose responsibilities are held at once.
@@ -110,6 +111,7 @@ pub struct ReportBuilder<'a> {
     items: Vec<Item>,
     split: Option<(Vec<usize>, Vec<usize>)>,
     captions: Option<(Vec<String>, ArrayView2<'a, f32>)>,
+    zero_shot: Option<&'a ZeroShotLabels>,
     settings: Vec<Setting>,
     skipped: Vec<Skipped>,
     max_points: usize,
@@ -126,6 +128,7 @@ impl<'a> ReportBuilder<'a> {
             items: Vec::new(),
             split: None,
             captions: None,
+            zero_shot: None,
             settings: Vec::new(),
             skipped: Vec::new(),
             max_points: 20_000,
@@ -155,6 +158,14 @@ impl<'a> ReportBuilder<'a> {
     /// Captions to describe components by, with their embeddings, shape `(n_captions, dimension)`.
     pub fn captions(mut self, texts: Vec<String>, embeddings: ArrayView2<'a, f32>) -> Self {
         self.captions = Some((texts, embeddings));
+        self.zero_shot = None;
+        self
+    }
+
+    /// Labels to name components by, instead of captions: a component has a probability for each.
+    pub fn zero_shot(mut self, labels: &'a ZeroShotLabels) -> Self {
+        self.captions = Some((labels.labels().to_vec(), labels.directions()));
+        self.zero_shot = Some(labels);
         self
     }
 
@@ -382,7 +393,10 @@ impl<'a> ReportBuilder<'a> {
         };
         InMemory::new(*embeddings, None)?;
         let cosines = unit_rows(*embeddings).dot(&means.t());
-        let nearest = |column: ndarray::ArrayView1<'_, f64>| {
+        let probabilities = self
+            .zero_shot
+            .map(|labels| labels.probabilities(means.view()));
+        let nearest = |(k, column): (usize, ArrayView1<'_, f64>)| {
             let mut order: Vec<usize> = (0..texts.len()).collect();
             order.sort_by(|&a, &b| column[b].total_cmp(&column[a]));
             let mut seen = HashSet::new();
@@ -390,10 +404,16 @@ impl<'a> ReportBuilder<'a> {
             let caption = |i: usize| NearestCaption {
                 text: texts[i].clone(),
                 cosine: column[i],
+                probability: probabilities.as_ref().map(|of| of[[k, i]]),
             };
             fresh.take(CAPTIONS).map(caption).collect()
         };
-        Ok(cosines.columns().into_iter().map(nearest).collect())
+        Ok(cosines
+            .columns()
+            .into_iter()
+            .enumerate()
+            .map(nearest)
+            .collect())
     }
 
     fn evaluation(&self, sweep: &Sweep) -> Result<Evaluation, ReportError> {

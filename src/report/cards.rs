@@ -60,10 +60,13 @@ fn card(component: &Component) -> Card<'_> {
         .iter()
         .map(shown)
         .partition(|shown: &Shown<'_>| !shown.thumbnail.is_empty());
-    let mut captions = component
-        .captions
-        .iter()
-        .map(|c| text::shortened(&c.text, LONGEST));
+    let mut captions = component.captions.iter().map(|caption| {
+        let text = text::shortened(&caption.text, LONGEST);
+        match caption.probability {
+            Some(probability) => format!("{text} ({})", text::percent(probability)),
+            None => text,
+        }
+    });
     Card {
         index: component.index,
         colour: palette::colour(component.index),

@@ -81,6 +81,9 @@ pub struct NearestCaption {
     pub text: String,
     /// Cosine between its embedding and the mean direction.
     pub cosine: f64,
+    /// Probability among all labels, where captions are labels to choose from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probability: Option<f64>,
 }
 
 /// An item that shows what a component holds.

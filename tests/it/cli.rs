@@ -334,6 +334,72 @@ fn a_broken_picture_among_good_ones_is_skipped_named_and_counted() {
 }
 
 #[test]
+fn components_are_named_by_the_likeliest_label() {
+    let folder = TempDir::new().unwrap();
+    let labels = folder.path().join("labels.txt");
+    fs::write(&labels, "red circle\nblue star\ngreen square\nred circle\n").unwrap();
+    let images = dataset("shapes/images");
+    let clip = dataset("tiny-clip");
+    let args = |prompt: &str, output: &str| {
+        let labels = labels.to_str().unwrap();
+        let args = [
+            "--image-dir",
+            &images,
+            "--clip-model",
+            &clip,
+            "-k",
+            "24",
+            "--zero-shot-labels",
+            labels,
+            "--prompt-template",
+            prompt,
+            "--output-dir",
+            output,
+        ];
+        args.map(ToOwned::to_owned)
+    };
+    for (prompt, output) in [("a {}", "plain"), ("ensemble", "ensemble")] {
+        let args = args(prompt, output);
+        succeed(folder.path(), &args.each_ref().map(String::as_str));
+    }
+    let summary = fs::read_to_string(folder.path().join("plain/report.html")).unwrap();
+    assert!(
+        summary.contains("red circle (100"),
+        "the label and its probability are shown"
+    );
+
+    let args = args("no place", "none");
+    let message = fail_in(folder.path(), 2, &args.each_ref().map(String::as_str));
+    assert!(
+        message.contains("needs one {} where the label goes"),
+        "{message}"
+    );
+}
+
+#[test]
+fn texts_that_lose_their_tail_are_counted() {
+    let folder = TempDir::new().unwrap();
+    let long = "a red circle ".repeat(60);
+    let texts: Vec<String> = (0..20)
+        .map(|i| {
+            if i % 7 == 0 {
+                long.clone()
+            } else {
+                format!("a blue star {i}")
+            }
+        })
+        .collect();
+    fs::write(folder.path().join("texts.txt"), texts.join("\n")).unwrap();
+    let clip = dataset("tiny-clip");
+    let out = succeed(
+        folder.path(),
+        &["--text-file", "texts.txt", "--clip-model", &clip, "-k", "2"],
+    );
+    let expected = "3 texts were longer than the encoder's context and lost their tail";
+    assert!(out.contains(expected), "{out}");
+}
+
+#[test]
 fn models_lists_the_nine_of_openai() {
     let folder = TempDir::new().unwrap();
     let out = succeed(folder.path(), &["models"]);
