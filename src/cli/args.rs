@@ -96,6 +96,9 @@ pub(super) struct DataArgs {
     /// Items that go through the encoder at once
     #[arg(long, value_name = "N", alias = "batch_size", default_value_t = DEFAULT_BATCH_SIZE)]
     pub batch_size: NonZeroUsize,
+    /// Turn pictures upright as their EXIF data say; CLIP's authors did not
+    #[arg(long, alias = "apply_orientation")]
+    pub apply_orientation: bool,
     /// Say nothing but errors
     #[arg(long, short)]
     pub quiet: bool,

@@ -86,6 +86,7 @@ pub(super) fn load(
     }
     let options = EmbedOptions::default()
         .batch_size(args.batch_size)
+        .apply_orientation(args.apply_orientation)
         .progress(progress.clone());
     if let (Some(frame), Some(path), Some(encoder)) = (texts, &args.text_file, &encoder) {
         parts.push(texts_frame(frame, &**encoder, &options)?);

@@ -79,6 +79,19 @@ pub enum EncoderError {
         cache: PathBuf,
     },
 
+    /// A repository that does not hold a file which every model has.
+    #[error(
+        "{repository} on {endpoint} has no {file}; check the name, or use a model that has one"
+    )]
+    NotInRepository {
+        /// Hugging Face id.
+        repository: String,
+        /// What it should hold.
+        file: String,
+        /// The server that was asked.
+        endpoint: String,
+    },
+
     /// A download failed.
     #[error(
         "{file} of {repository} could not be fetched from {endpoint} ({cause}); check the network, or put the model's files into a folder (for instance {}) and give that folder's path as the model",

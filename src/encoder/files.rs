@@ -5,11 +5,10 @@
 //! safetensors or in PyTorch's format; the tokeniser `tokenizer.json`, `vocab.json` with `merges.txt`, or OpenAI's list of
 //! merges.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use std::collections::BTreeMap;
 
 use super::EncoderError;
 use super::config::{is_of_clip, read_json};
@@ -55,11 +54,17 @@ struct Index {
 }
 
 /// Something that has files: a folder or a repository.
-trait Source {
+pub(super) trait Source {
     /// The path of `file`, if there is one.
-    fn find(&self, file: &str) -> Option<PathBuf>;
+    ///
+    /// # Errors
+    /// [`EncoderError::Download`].
+    fn find(&self, file: &str) -> Result<Option<PathBuf>, EncoderError>;
 
-    /// The same, with the reason if there is none.
+    /// The path of `file`, which there must be.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find), and an error that names the file if there is none.
     fn get(&self, file: &str) -> Result<PathBuf, EncoderError>;
 }
 
@@ -71,7 +76,7 @@ impl ModelFiles {
     /// which others there are.
     pub(super) fn in_folder(folder: &Path) -> Result<Self, EncoderError> {
         let source = Folder(folder);
-        let config = match (source.find(CONFIG), source.find(OPEN_CLIP_CONFIG)) {
+        let config = match (source.find(CONFIG)?, source.find(OPEN_CLIP_CONFIG)?) {
             (Some(config), None) => ConfigFile::HuggingFace(config),
             (None, None) => ConfigFile::Missing,
             (config, Some(open_clip)) => match config {
@@ -96,16 +101,13 @@ impl ModelFiles {
     /// [`EncoderError::NotCached`], [`EncoderError::Download`]; [`EncoderError::Unreadable`] and [`EncoderError::Json`]
     /// for the files that tell which others there are.
     pub(super) fn from_hub(hub: &HubRepository) -> Result<Self, EncoderError> {
-        let config = match hub.get(CONFIG) {
-            Ok(config) if is_of_clip(&config)? => ConfigFile::HuggingFace(config),
+        let config = match hub.find(CONFIG)? {
+            Some(config) if is_of_clip(&config)? => ConfigFile::HuggingFace(config),
             // timm's repositories have a config.json about the vision tower alone.
-            Ok(config) => match hub.find(OPEN_CLIP_CONFIG) {
-                Some(open_clip) => ConfigFile::OpenClip(open_clip),
-                None => ConfigFile::HuggingFace(config),
-            },
-            Err(missing) => match hub.find(OPEN_CLIP_CONFIG) {
-                Some(open_clip) => ConfigFile::OpenClip(open_clip),
-                None => return Err(missing),
+            config => match (hub.find(OPEN_CLIP_CONFIG)?, config) {
+                (Some(open_clip), _) => ConfigFile::OpenClip(open_clip),
+                (None, Some(config)) => ConfigFile::HuggingFace(config),
+                (None, None) => ConfigFile::HuggingFace(hub.get(CONFIG)?),
             },
         };
         let weights = match first_of(hub, config.weights())? {
@@ -121,10 +123,10 @@ impl ModelFiles {
         weights: Vec<PathBuf>,
     ) -> Result<Self, EncoderError> {
         Ok(ModelFiles {
-            tokenizer: TokenizerFiles::find(|file| source.find(file), |file| source.get(file))?,
+            tokenizer: TokenizerFiles::of(source)?,
             preprocessing: match config {
                 ConfigFile::OpenClip(_) => None,
-                _ => source.find(PREPROCESSING),
+                _ => source.find(PREPROCESSING)?,
             },
             config,
             weights,
@@ -145,10 +147,10 @@ impl ConfigFile {
 /// The first of `files` that there is, whole or in shards.
 fn first_of(source: &dyn Source, files: &[&str]) -> Result<Option<Vec<PathBuf>>, EncoderError> {
     for file in files {
-        if let Some(path) = source.find(file) {
+        if let Some(path) = source.find(file)? {
             return Ok(Some(vec![path]));
         }
-        let Some(path) = source.find(&format!("{file}{INDEX}")) else {
+        let Some(path) = source.find(&format!("{file}{INDEX}"))? else {
             continue;
         };
         let index: Index = read_json(&path)?;
@@ -176,12 +178,12 @@ fn first_of(source: &dyn Source, files: &[&str]) -> Result<Option<Vec<PathBuf>>,
 struct Folder<'a>(&'a Path);
 
 impl Source for Folder<'_> {
-    fn find(&self, file: &str) -> Option<PathBuf> {
-        Some(self.0.join(file)).filter(|path| path.is_file())
+    fn find(&self, file: &str) -> Result<Option<PathBuf>, EncoderError> {
+        Ok(Some(self.0.join(file)).filter(|path| path.is_file()))
     }
 
     fn get(&self, file: &str) -> Result<PathBuf, EncoderError> {
-        self.find(file).ok_or_else(|| EncoderError::MissingFile {
+        self.find(file)?.ok_or_else(|| EncoderError::MissingFile {
             folder: self.0.into(),
             file: file.into(),
         })
@@ -210,11 +212,11 @@ impl Folder<'_> {
 }
 
 impl Source for HubRepository {
-    fn find(&self, file: &str) -> Option<PathBuf> {
-        self.fetch(file).ok()
+    fn find(&self, file: &str) -> Result<Option<PathBuf>, EncoderError> {
+        self.find(file)
     }
 
     fn get(&self, file: &str) -> Result<PathBuf, EncoderError> {
-        self.fetch(file)
+        self.get(file)
     }
 }

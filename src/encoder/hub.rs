@@ -7,7 +7,7 @@
 use std::env;
 use std::path::PathBuf;
 
-use hf_hub::api::sync::{ApiBuilder, ApiRepo};
+use hf_hub::api::sync::{ApiBuilder, ApiError, ApiRepo};
 use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 
 use super::EncoderError;
@@ -68,24 +68,46 @@ impl HubRepository {
         Ok(repository)
     }
 
-    /// The path of `file` on this machine.
+    /// The path of `file` on this machine; `None` if the repository has no such file, or if it is not in the cache and
+    /// the network may not be used.
     ///
     /// # Errors
-    /// [`EncoderError::NotCached`] without the network, [`EncoderError::Download`] with it.
-    pub(super) fn fetch(&self, file: &str) -> Result<PathBuf, EncoderError> {
+    /// [`EncoderError::Download`] if the server gives no answer.
+    pub(super) fn find(&self, file: &str) -> Result<Option<PathBuf>, EncoderError> {
         if let Some(path) = self.cached(file) {
-            return Ok(path);
+            return Ok(Some(path));
         }
         let Some(remote) = &self.remote else {
-            return Err(EncoderError::NotCached {
+            return Ok(None);
+        };
+        match remote.download(file) {
+            Ok(path) => Ok(Some(path)),
+            Err(ApiError::RequestError(error))
+                if matches!(*error, ureq::Error::StatusCode(404)) =>
+            {
+                Ok(None)
+            }
+            Err(cause) => Err(self.download_error(file, cause)),
+        }
+    }
+
+    /// The path of `file`, which the repository must have.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find); [`EncoderError::NotCached`] without the network, [`EncoderError::NotInRepository`] with it.
+    pub(super) fn get(&self, file: &str) -> Result<PathBuf, EncoderError> {
+        self.find(file)?.ok_or_else(|| match self.remote {
+            None => EncoderError::NotCached {
                 repository: self.name.clone(),
                 file: file.into(),
                 cache: self.cache.clone(),
-            });
-        };
-        remote
-            .download(file)
-            .map_err(|cause| self.download_error(file, cause))
+            },
+            Some(_) => EncoderError::NotInRepository {
+                repository: self.name.clone(),
+                file: file.into(),
+                endpoint: self.endpoint.clone(),
+            },
+        })
     }
 
     fn cached(&self, file: &str) -> Option<PathBuf> {
@@ -95,7 +117,7 @@ impl HubRepository {
             .or_else(|| self.cached.get(file))
     }
 
-    fn download_error(&self, file: &str, cause: hf_hub::api::sync::ApiError) -> EncoderError {
+    fn download_error(&self, file: &str, cause: ApiError) -> EncoderError {
         EncoderError::Download {
             repository: self.name.clone(),
             file: file.into(),
@@ -191,7 +213,7 @@ mod tests {
         let offline = settings(&[("HF_HUB_CACHE", cache), ("HF_HUB_OFFLINE", "1")]);
         let repository = HubRepository::new("someone/model", None, &offline).unwrap();
         assert!(repository.remote.is_none());
-        let message = repository.fetch("config.json").unwrap_err().to_string();
+        let message = repository.get("config.json").unwrap_err().to_string();
         assert!(
             message.starts_with("config.json of someone/model is not in the cache"),
             "{message}"
@@ -202,10 +224,10 @@ mod tests {
         std::fs::create_dir_all(model.join("snapshots/abc")).unwrap();
         std::fs::write(model.join("refs/main"), "abc").unwrap();
         std::fs::write(model.join("snapshots/abc/config.json"), "{}").unwrap();
-        assert!(repository.fetch("config.json").unwrap().is_file());
+        assert!(repository.get("config.json").unwrap().is_file());
         // A pinned commit is found although it was fetched by the name of its branch.
         let pinned = HubRepository::new("someone/model", Some("abc"), &offline).unwrap();
-        assert!(pinned.fetch("config.json").unwrap().is_file());
+        assert!(pinned.get("config.json").unwrap().is_file());
     }
 
     #[test]
@@ -218,7 +240,7 @@ mod tests {
             ("HF_TOKEN", "secret"),
         ]);
         let repository = HubRepository::new("someone/model", None, &unreachable).unwrap();
-        let error = repository.fetch("config.json").unwrap_err();
+        let error = repository.get("config.json").unwrap_err();
         let message = error.to_string();
         assert!(
             message.starts_with(

@@ -92,3 +92,46 @@ fn is_complete(bytes: &[u8]) -> bool {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use libjpeg_turbo_rs::{Subsampling, compress};
+
+    use super::*;
+
+    /// A picture of 40 x 30 whose left half is dark, and that is to be turned by 90 degrees to the right.
+    fn turned() -> Vec<u8> {
+        let rgb: Vec<u8> = (0..40 * 30)
+            .flat_map(|i| [if i % 40 < 20 { 10 } else { 240 }; 3])
+            .collect();
+        let jpeg = compress(&rgb, 40, 30, PixelFormat::Rgb, 95, Subsampling::S444).unwrap();
+        // A TIFF directory with one entry: tag 0x112, one short number, 6.
+        let exif = b"\xFF\xE1\x00\x22Exif\0\0MM\0\x2A\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
+        [&jpeg[..2], exif, &jpeg[2..]].concat()
+    }
+
+    #[test]
+    fn a_picture_is_turned_only_where_asked() {
+        let as_it_is = decode(&turned(), &DecodeOptions::default()).unwrap();
+        assert_eq!((as_it_is.width(), as_it_is.height()), (40, 30));
+        let options = DecodeOptions {
+            apply_orientation: true,
+            ..DecodeOptions::default()
+        };
+        let upright = decode(&turned(), &options).unwrap().into_rgb8();
+        assert_eq!((upright.width(), upright.height()), (30, 40));
+        assert!(upright.get_pixel(15, 5)[0] < 50 && upright.get_pixel(15, 35)[0] > 200);
+    }
+
+    #[test]
+    fn what_the_decoder_does_not_know_is_an_error() {
+        let mut bytes = turned();
+        let frame = bytes.windows(2).position(|marker| marker == [0xFF, 0xC0]);
+        bytes[frame.unwrap() + 1] = 0xC7;
+        let error = decode(&bytes, &DecodeOptions::default()).unwrap_err();
+        assert!(
+            matches!(error, EncoderError::DamagedImage { .. }),
+            "{error}"
+        );
+    }
+}

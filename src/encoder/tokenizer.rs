@@ -14,6 +14,7 @@ use tokenizers::Tokenizer as Inner;
 use super::EncoderError;
 use super::config::read_json;
 use super::errors::Cause;
+use super::files::Source;
 
 const TOKENIZER: &str = "tokenizer.json";
 const VOCABULARY: &str = "vocab.json";
@@ -53,21 +54,20 @@ impl TokenizerFiles {
     /// The first of the ways to write a tokeniser that there is; the error is the one about `tokenizer.json`.
     ///
     /// # Errors
-    /// That of `get`.
-    pub(super) fn find(
-        find: impl Fn(&str) -> Option<PathBuf>,
-        get: impl Fn(&str) -> Result<PathBuf, EncoderError>,
-    ) -> Result<Self, EncoderError> {
-        if let Some(path) = find(TOKENIZER) {
+    /// Those of the source.
+    pub(super) fn of(source: &dyn Source) -> Result<Self, EncoderError> {
+        if let Some(path) = source.find(TOKENIZER)? {
             return Ok(TokenizerFiles::Whole(path));
         }
-        if let (Some(vocabulary), Some(merges)) = (find(VOCABULARY), find(MERGES)) {
+        if let (Some(vocabulary), Some(merges)) = (source.find(VOCABULARY)?, source.find(MERGES)?) {
             return Ok(TokenizerFiles::Parts { vocabulary, merges });
         }
-        if let Some(path) = BPE.into_iter().find_map(find) {
-            return Ok(TokenizerFiles::Bpe(path));
+        for name in BPE {
+            if let Some(path) = source.find(name)? {
+                return Ok(TokenizerFiles::Bpe(path));
+            }
         }
-        get(TOKENIZER).map(TokenizerFiles::Whole)
+        source.get(TOKENIZER).map(TokenizerFiles::Whole)
     }
 
     /// The file to name when something is wrong.
@@ -304,7 +304,43 @@ impl TokenBatch {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
     use super::*;
+
+    #[test]
+    fn the_vocabulary_follows_from_a_list_of_merges() {
+        let folder = tempfile::tempdir().unwrap();
+        let merges = "a version\nh e\nhe l</w>\n";
+        let (plain, packed) = (folder.path().join(BPE[1]), folder.path().join(BPE[0]));
+        std::fs::write(&plain, merges).unwrap();
+        let file = std::fs::File::create(&packed).unwrap();
+        let mut packer = GzEncoder::new(file, Compression::default());
+        packer.write_all(merges.as_bytes()).unwrap();
+        packer.finish().unwrap();
+        for path in [plain, packed] {
+            let tokenizer = Tokenizer::open(&TokenizerFiles::Bpe(path), 77, 520).unwrap();
+            let ids = |text: &str| tokenizer.encode(text).unwrap().ids;
+            // Bytes in OpenAI's order begin with "!"; "h" is the 71st after it, and 256 later it ends a word.
+            assert_eq!(ids("H h"), [514, 71 + 256, 71 + 256, 515]);
+            assert_eq!(ids("hel!"), [514, 513, 256, 515]);
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_no_merge_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(BPE[1]);
+        std::fs::write(&path, "a version\nh e\nhel\n").unwrap();
+        let error = Tokenizer::open(&TokenizerFiles::Bpe(path), 77, 520)
+            .err()
+            .unwrap();
+        let message = error.to_string();
+        assert!(message.contains("line 3 is no pair of tokens"), "{message}");
+    }
 
     #[test]
     fn pads_to_the_longest_row_and_finds_each_end() {

@@ -45,6 +45,12 @@ impl EmbedOptions {
         self
     }
 
+    /// Whether images are turned as their EXIF data say (no, as the models' authors did).
+    pub fn apply_orientation(mut self, apply_orientation: bool) -> Self {
+        self.batches.decoding.apply_orientation = apply_orientation;
+        self
+    }
+
     /// The folder that relative image paths start from (the working directory).
     pub fn root(mut self, root: impl Into<PathBuf>) -> Self {
         self.root = Some(root.into());

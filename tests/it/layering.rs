@@ -39,6 +39,7 @@ const LAYERS: [(&str, usize, &[&str]); 11] = [
             "memmap2",
             "serde_json",
             "tokenizers",
+            "ureq",
             "zip",
         ],
     ),

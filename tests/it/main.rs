@@ -2,6 +2,7 @@
 
 mod cli;
 mod encoder;
+mod hub;
 mod kmeans;
 mod layering;
 mod mixture;
