@@ -8,7 +8,7 @@ use ndarray::Array2;
 use polars::prelude::*;
 
 use super::args::DataArgs;
-use crate::encoder::{ClipEncoder, Encoder};
+use crate::encoder::{self, Encoder};
 use crate::frame::{EMBEDDING, EMBEDDING_ERROR, EmbedOptions, Embeddings, FrameExt, io};
 use crate::mixture::{InMemory, MixtureError};
 use crate::progress::Progress;
@@ -49,16 +49,16 @@ pub(super) fn load(args: &DataArgs, progress: &Arc<dyn Progress>) -> Result<Opti
             );
             return Ok(None);
         }
-        let encoder = ClipEncoder::load(&args.clip_model, args.device)?;
+        let encoder = encoder::load(&args.clip_model, args.device)?;
         let options = EmbedOptions::default()
             .batch_size(args.batch_size)
             .progress(progress.clone());
         if let (Some(frame), Some(path)) = (texts, &args.text_file) {
-            parts.push(texts_frame(frame, &encoder, &options)?);
+            parts.push(texts_frame(frame, encoder.as_ref(), &options)?);
             sources.push(format!("the texts in {}", path.display()));
         }
         if let (Some(frame), Some(path)) = (images, &args.image_dir) {
-            parts.push(images_frame(frame, &encoder, &options)?);
+            parts.push(images_frame(frame, encoder.as_ref(), &options)?);
             sources.push(format!("the pictures in {}", path.display()));
         }
     }

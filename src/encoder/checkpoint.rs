@@ -4,6 +4,7 @@
 //! Files of another layout are translated here, name by name, and nowhere else. Whatever the precision on disk, tensors
 //! come out in f32 on the device.
 
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use candle_core::pickle::PthTensors;
@@ -11,6 +12,10 @@ use candle_core::safetensors::{Load, MmapedSafetensors};
 use candle_core::{DType, Device, Tensor};
 
 use super::EncoderError;
+use super::config::read_json;
+
+/// How the name of a file ends that says in which shard each tensor is.
+const INDEX_ENDING: &str = ".safetensors.index.json";
 
 /// A weight file, opened.
 pub(super) struct Checkpoint {
@@ -32,10 +37,10 @@ pub(super) struct Weights<'a> {
 }
 
 impl Checkpoint {
-    /// Opens `path`, a `.safetensors` file (mapped into memory) or a `.bin` file that PyTorch wrote.
+    /// Opens `path`, a `.safetensors` file (mapped into memory), the index of several, or a `.bin` file that PyTorch wrote.
     ///
     /// # Errors
-    /// [`EncoderError::Unreadable`], [`EncoderError::Checkpoint`].
+    /// [`EncoderError::Unreadable`], [`EncoderError::Json`], [`EncoderError::Checkpoint`].
     pub(super) fn open(path: &Path, device: &Device) -> Result<Self, EncoderError> {
         std::fs::File::open(path).map_err(|cause| EncoderError::Unreadable {
             path: path.into(),
@@ -44,7 +49,7 @@ impl Checkpoint {
         let reader = if path.extension().is_some_and(|extension| extension == "bin") {
             PthTensors::new(path, None).map(Reader::Pickle)
         } else {
-            map_safetensors(path).map(Reader::Safetensors)
+            map_safetensors(&shards(path)?).map(Reader::Safetensors)
         };
         Ok(Checkpoint {
             path: path.into(),
@@ -109,27 +114,52 @@ impl<'a> Weights<'a> {
             .to_device(device)?)
     }
 
+    /// Whether the file has the tensor `name`.
+    pub(super) fn contains(&self, name: &str) -> bool {
+        matches!(self.checkpoint.find(&self.name(name)), Ok(Some(_)))
+    }
+
     /// Where new tensors belong.
     pub(super) fn device(&self) -> &Device {
         &self.checkpoint.device
     }
 
     fn name(&self, name: &str) -> String {
-        if self.prefix.is_empty() {
-            name.into()
-        } else {
-            format!("{}.{name}", self.prefix)
+        match (self.prefix.as_str(), name) {
+            ("", name) => name.into(),
+            (prefix, "") => prefix.into(),
+            (prefix, name) => format!("{prefix}.{name}"),
         }
     }
 }
 
+/// The files that `path` stands for: itself, or the shards that it is the index of.
+///
+/// # Errors
+/// [`EncoderError::Unreadable`], [`EncoderError::Json`].
+pub(super) fn shards(path: &Path) -> Result<Vec<PathBuf>, EncoderError> {
+    #[derive(serde::Deserialize)]
+    struct Index {
+        weight_map: HashMap<String, String>,
+    }
+    if !path.to_string_lossy().ends_with(INDEX_ENDING) {
+        return Ok(vec![path.into()]);
+    }
+    let index: Index = read_json(path)?;
+    let files: BTreeSet<String> = index.weight_map.into_values().collect();
+    Ok(files
+        .into_iter()
+        .map(|file| path.with_file_name(file))
+        .collect())
+}
+
 #[allow(unsafe_code)]
-fn map_safetensors(path: &Path) -> candle_core::Result<MmapedSafetensors> {
-    // SAFETY: the mapping is read-only, and every tensor is copied out of it while the model loads; the mapping ends
+fn map_safetensors(paths: &[PathBuf]) -> candle_core::Result<MmapedSafetensors> {
+    // SAFETY: each mapping is read-only, and every tensor is copied out of it while the model loads; the mapping ends
     // with the `Checkpoint`, when loading ends. A file that another process shortens in between can end this process
     // with SIGBUS, and one that it rewrites can give wrong weights, as for every program that maps its weights; the
     // cache never changes a file in place.
-    unsafe { MmapedSafetensors::new(path) }
+    unsafe { MmapedSafetensors::multi(paths) }
 }
 
 fn damaged(path: &Path, cause: candle_core::Error) -> EncoderError {

@@ -17,6 +17,9 @@ const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
 /// How often a broken download is taken up again.
 const MAX_RETRIES: usize = 3;
 
+/// How the client's message about a file that the server does not have ends; its type belongs to another crate.
+const NOT_FOUND: &str = "http status: 404";
+
 /// One repository and the ways to its files.
 pub(super) struct HubRepository {
     name: String,
@@ -75,6 +78,22 @@ impl HubRepository {
         remote
             .download(file)
             .map_err(|cause| self.download_error(file, cause))
+    }
+
+    /// The path of `file` on this machine, `None` if the repository has no such file, or if it is not in the cache and the
+    /// network may not be asked.
+    ///
+    /// # Errors
+    /// [`EncoderError::Download`] for any other reason.
+    pub(super) fn fetch_if_present(&self, file: &str) -> Result<Option<PathBuf>, EncoderError> {
+        match self.fetch(file) {
+            Ok(path) => Ok(Some(path)),
+            Err(EncoderError::NotCached { .. }) => Ok(None),
+            Err(EncoderError::Download { cause, .. }) if cause.to_string().ends_with(NOT_FOUND) => {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// The first of `files` that there is; the error is the one about the first.

@@ -5,9 +5,9 @@
 //! file    picture     RGB     preprocess   pixels   vision_transformer  ┴ features, scaled to unit length
 //! ```
 //!
-//! [`Encoder`] is what the rest of the crate sees; [`ClipEncoder`] is the one implementation; [`embed_texts`] and
-//! [`embed_images`] send long lists through either tower. A model comes from a local folder, from the cache that Hugging
-//! Face programs share, or from the network, in this order ([`ClipEncoder::load`]).
+//! [`Encoder`] is what the rest of the crate sees; [`ClipEncoder`] and, for texts alone, [`SentenceEncoder`] implement it;
+//! [`load`] picks one by a model's name; [`embed_texts`] and [`embed_images`] send long lists through. A model
+//! comes from a local folder, from the cache that Hugging Face programs share, or from the network, in this order.
 //!
 //! | file | what it is |
 //! |---|---|
@@ -19,6 +19,8 @@
 //! | `tokenizer` | texts to ids |
 //! | `picture`, `resample`, `preprocess` | files to pixels, byte for byte as Pillow |
 //! | `clip` | all of these as one encoder |
+//! | `sentence`, `sentence_tokenizer`, `sentence_model`, `post_norm`, `pooling` | encoders of texts alone |
+//! | `model_files`, `load` | where a model's files are, and which encoder they are for |
 //! | `batching` | long lists |
 
 use ndarray::Array2;
@@ -32,10 +34,17 @@ mod device;
 mod errors;
 mod hub;
 mod kernels;
+mod load;
+mod model_files;
 pub mod models;
 mod picture;
+mod pooling;
+mod post_norm;
 mod preprocess;
 mod resample;
+mod sentence;
+mod sentence_model;
+mod sentence_tokenizer;
 mod text_transformer;
 mod tokenizer;
 mod transformer;
@@ -47,8 +56,10 @@ pub use batching::{
 pub use clip::ClipEncoder;
 pub use device::Device;
 pub use errors::EncoderError;
+pub use load::load;
 pub use picture::{DEFAULT_MAX_PIXELS, DecodeOptions, ImageSource, Picture};
 pub use preprocess::Preprocessing;
+pub use sentence::SentenceEncoder;
 pub use tokenizer::Tokens;
 
 /// What an encoder can embed.

@@ -31,6 +31,7 @@ const LAYERS: [(&str, usize, &[&str]); 10] = [
         &[
             "candle_core",
             "candle_nn",
+            "candle_transformers",
             "hf_hub",
             "image",
             "memmap2",

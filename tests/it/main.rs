@@ -7,5 +7,6 @@ mod layering;
 mod mixture;
 mod report;
 mod sampling;
+mod sentence;
 mod settings;
 mod vmf;
