@@ -228,7 +228,7 @@ fn a_malformed_file_is_named() {
         ),
         (
             "config_sentence_transformers.json",
-            "[]",
+            "{",
             "config_sentence_transformers.json is not the JSON",
         ),
         (
