@@ -8,7 +8,7 @@ use ndarray::Array2;
 use polars::prelude::*;
 
 use super::args::DataArgs;
-use crate::encoder::{self, Encoder};
+use crate::encoder::{self, Encoder, Tower};
 use crate::frame::{EMBEDDING, EMBEDDING_ERROR, EmbedOptions, Embeddings, FrameExt, io};
 use crate::mixture::{InMemory, MixtureError};
 use crate::progress::Progress;
@@ -50,6 +50,15 @@ pub(super) fn load(args: &DataArgs, progress: &Arc<dyn Progress>) -> Result<Opti
             return Ok(None);
         }
         let encoder = encoder::load(&args.clip_model, args.device)?;
+        for (given, tower) in [
+            (texts.is_some(), Tower::Text),
+            (images.is_some(), Tower::Image),
+        ] {
+            // Before the other kind is embedded in vain.
+            if given && !encoder.towers().contains(&tower) {
+                bail!(encoder.no_tower(tower));
+            }
+        }
         let options = EmbedOptions::default()
             .batch_size(args.batch_size)
             .progress(progress.clone());

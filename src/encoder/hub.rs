@@ -222,6 +222,9 @@ mod tests {
         std::fs::write(model.join("refs/main"), "abc").unwrap();
         std::fs::write(model.join("snapshots/abc/config.json"), "{}").unwrap();
         assert!(repository.fetch("config.json").unwrap().is_file());
+        let present = |file: &str| repository.fetch_if_present(file).unwrap();
+        assert!(present("config.json").is_some());
+        assert!(present("modules.json").is_none());
         assert!(
             repository
                 .fetch_first_of(&["a", "config.json"])
@@ -249,5 +252,35 @@ mod tests {
             "{message}"
         );
         assert!(!format!("{message}{error:?}").contains("secret"));
+        // Nobody knows whether the file is there: that is no answer.
+        assert!(repository.fetch_if_present("modules.json").is_err());
+    }
+
+    #[test]
+    fn a_file_that_the_server_does_not_have_is_no_error() {
+        use std::io::{Read, Write};
+
+        let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}", server.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for stream in server.incoming() {
+                let mut stream = stream.unwrap();
+                let _ = stream.read(&mut [0; 4096]);
+                let _ = stream.write_all(
+                    b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+                );
+            }
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let cache = folder.path().to_str().unwrap();
+        let asked = settings(&[("HF_HUB_CACHE", cache), ("HF_ENDPOINT", &endpoint)]);
+        let repository = HubRepository::new("someone/model", &asked).unwrap();
+        assert!(
+            repository
+                .fetch_if_present("modules.json")
+                .unwrap()
+                .is_none()
+        );
+        assert!(repository.fetch("modules.json").is_err());
     }
 }

@@ -39,7 +39,7 @@ pub fn load(model: &str, device: Device) -> Result<Box<dyn Encoder>, EncoderErro
     let files = if folder.is_dir() {
         ModelFiles::Folder(folder.into())
     } else if is_hub_id(model) && !is_registered(model) {
-        ModelFiles::Hub(HubRepository::from_env(model)?)
+        ModelFiles::Hub(Box::new(HubRepository::from_env(model)?))
     } else {
         return Ok(Box::new(ClipEncoder::load(model, device)?));
     };

@@ -18,7 +18,7 @@ pub(super) enum ModelFiles {
     /// A folder on this machine.
     Folder(PathBuf),
     /// A repository; its files are fetched when they are asked for.
-    Hub(HubRepository),
+    Hub(Box<HubRepository>),
 }
 
 impl ModelFiles {

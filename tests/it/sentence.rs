@@ -2,6 +2,7 @@
 //! (`tests/fixtures/make_sentence.py`), and, on demand, a trained one (`tests/sentence/run.sh`).
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Instant;
 
 use ndarray::ArrayView1;
@@ -272,6 +273,45 @@ fn a_missing_shard_is_named() {
             .to_string()
             .contains("holds no model-00002-of-00002.safetensors"),
         "{error}"
+    );
+}
+
+#[test]
+fn an_id_whose_files_are_in_the_cache_works_offline_and_refuses_images_at_once() {
+    let cache = tempfile::tempdir().unwrap();
+    let model = cache.path().join("models--someone--tiny-mpnet");
+    std::fs::create_dir_all(model.join("refs")).unwrap();
+    std::fs::create_dir_all(model.join("snapshots")).unwrap();
+    std::fs::write(model.join("refs/main"), "abc").unwrap();
+    std::fs::rename(copy("mpnet").keep(), model.join("snapshots/abc")).unwrap();
+    let texts = cache.path().join("texts.txt");
+    std::fs::write(
+        &texts,
+        expected().texts.join(" ").replace('\n', " ") + "\nstar\nblue\nred circle\n",
+    )
+    .unwrap();
+    let run = |more: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_vmfmix"))
+            .current_dir(cache.path())
+            .env("HF_HUB_CACHE", cache.path())
+            .env("HF_HUB_OFFLINE", "1")
+            .args(["--clip-model", "someone/tiny-mpnet", "--n-components", "2"])
+            .arg("--text-file")
+            .arg(&texts)
+            .args(more)
+            .output()
+            .unwrap()
+    };
+    let output = run(&[]);
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{errors}");
+    let pictures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/images");
+    let output = run(&["--image-dir", pictures.to_str().unwrap()]);
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success());
+    assert!(
+        errors.contains("someone/tiny-mpnet does not embed images"),
+        "{errors}"
     );
 }
 
