@@ -8,7 +8,7 @@ use ndarray::Array2;
 use polars::prelude::*;
 
 use super::args::{DataArgs, NameArgs};
-use crate::encoder::{self, Encoder, PromptTemplate, ZeroShotLabels};
+use crate::encoder::{self, Encoder, PromptTemplate, Tower, ZeroShotLabels};
 use crate::frame::{
     EMBEDDING, EMBEDDING_ERROR, EMBEDDING_TRUNCATED, EmbedOptions, Embeddings, FrameExt, io,
 };
@@ -62,6 +62,17 @@ pub(super) fn load(
     let encoder = is_needed
         .then(|| encoder::load(&args.clip_model, args.device))
         .transpose()?;
+    if let Some(encoder) = &encoder {
+        for (given, tower) in [
+            (texts.is_some() || words.is_some(), Tower::Text),
+            (images.is_some(), Tower::Image),
+        ] {
+            // Before the other kind is embedded in vain.
+            if given && !encoder.towers().contains(&tower) {
+                bail!(encoder.no_tower(tower));
+            }
+        }
+    }
     let names = match (&encoder, words, names) {
         (Some(encoder), Some(words), Some(names)) => {
             let usual = match args.text_file {

@@ -199,6 +199,7 @@ mod tests {
             Ok(Tokens {
                 ids: vec![0; text.len().min(4)],
                 end: 0,
+                types: Vec::new(),
                 is_cut: text.len() > 4,
             })
         }

@@ -219,10 +219,10 @@ impl<'a> Weights<'a> {
     }
 
     fn name(&self, name: &str) -> String {
-        if self.prefix.is_empty() {
-            name.into()
-        } else {
-            format!("{}.{name}", self.prefix)
+        match (self.prefix.as_str(), name) {
+            ("", name) => name.into(),
+            (prefix, "") => prefix.into(),
+            (prefix, name) => format!("{prefix}.{name}"),
         }
     }
 }

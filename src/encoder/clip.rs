@@ -278,7 +278,7 @@ impl fmt::Debug for ClipEncoder {
 }
 
 /// `owner/name`, in the characters that Hugging Face allows.
-fn is_hub_id(model: &str) -> bool {
+pub(super) fn is_hub_id(model: &str) -> bool {
     let is_part = |part: &str| {
         !part.is_empty()
             && !part.starts_with('.')

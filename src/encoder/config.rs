@@ -17,7 +17,7 @@ use super::vision_transformer::VisionTransformerShape;
 use super::{EncoderError, models};
 
 /// The one value of `model_type` that these towers are for.
-const MODEL_TYPE: &str = "clip";
+pub(super) const CLIP: &str = "clip";
 
 /// Coordinates of a head in all of OpenAI's models.
 const HEAD_WIDTH: usize = 64;
@@ -117,19 +117,18 @@ impl Default for VisionFields {
     }
 }
 
-/// What kind of model a `config.json` is about.
+/// The one field that says what a `config.json` is about.
 #[derive(Deserialize)]
 struct Kind {
     model_type: Option<String>,
 }
 
-/// Whether a `config.json` says that it is about a CLIP model.
+/// The `model_type` of a `config.json`, if it names one.
 ///
 /// # Errors
 /// [`EncoderError::Unreadable`], [`EncoderError::Json`].
-pub(super) fn is_of_clip(path: &Path) -> Result<bool, EncoderError> {
-    let kind: Kind = read_json(path)?;
-    Ok(kind.model_type.as_deref() == Some(MODEL_TYPE))
+pub(super) fn model_type(path: &Path) -> Result<Option<String>, EncoderError> {
+    read_json::<Kind>(path).map(|kind| kind.model_type)
 }
 
 impl ClipConfig {
@@ -146,7 +145,7 @@ impl ClipConfig {
             vision_config: vision,
         } = read_json(path)?;
         let kind = model_type.as_deref().unwrap_or("not named");
-        if kind != MODEL_TYPE {
+        if kind != CLIP {
             return Err(EncoderError::UnsupportedArchitecture {
                 model: path.display().to_string(),
                 architecture: format!("the architecture \"{kind}\""),

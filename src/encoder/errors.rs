@@ -141,6 +141,20 @@ pub enum EncoderError {
         expected: &'static str,
     },
 
+    /// A module of a sentence encoder that this version cannot run.
+    #[error(
+        "{}: the module {module} cannot be run here, expected {expected}; use a model that consists of Transformer, Pooling, Dense and Normalize of sentence_transformers",
+        path.display()
+    )]
+    UnknownModule {
+        /// `modules.json`.
+        path: PathBuf,
+        /// Its type.
+        module: String,
+        /// What could stand in its place.
+        expected: &'static str,
+    },
+
     /// A weight file that is damaged or of another kind.
     #[error(
         "{} is not a readable weight file ({}{cause}); fetch it again, or save it anew as safetensors",

@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::EncoderError;
-use super::config::{is_of_clip, read_json};
+use super::config::{CLIP, model_type, read_json};
 use super::hub::HubRepository;
 use super::tokenizer::TokenizerFiles;
 
-const CONFIG: &str = "config.json";
+pub(super) const CONFIG: &str = "config.json";
 const OPEN_CLIP_CONFIG: &str = "open_clip_config.json";
 const PREPROCESSING: &str = "preprocessor_config.json";
 
@@ -81,7 +81,8 @@ impl ModelFiles {
             (None, None) => ConfigFile::Missing,
             (config, Some(open_clip)) => match config {
                 Some(config)
-                    if first_of(&source, &OPEN_CLIP_WEIGHTS)?.is_none() && is_of_clip(&config)? =>
+                    if first_of(&source, &OPEN_CLIP_WEIGHTS)?.is_none()
+                        && model_type(&config)?.as_deref() == Some(CLIP) =>
                 {
                     ConfigFile::HuggingFace(config)
                 }
@@ -102,7 +103,9 @@ impl ModelFiles {
     /// for the files that tell which others there are.
     pub(super) fn from_hub(hub: &HubRepository) -> Result<Self, EncoderError> {
         let config = match hub.find(CONFIG)? {
-            Some(config) if is_of_clip(&config)? => ConfigFile::HuggingFace(config),
+            Some(config) if model_type(&config)?.as_deref() == Some(CLIP) => {
+                ConfigFile::HuggingFace(config)
+            }
             // timm's repositories have a config.json about the vision tower alone.
             config => match (hub.find(OPEN_CLIP_CONFIG)?, config) {
                 (Some(open_clip), _) => ConfigFile::OpenClip(open_clip),
@@ -144,6 +147,30 @@ impl ConfigFile {
     }
 }
 
+/// The weights of a model in Hugging Face's layout below `folder`, which may be empty.
+///
+/// # Errors
+/// Those of the source; [`EncoderError::Unreadable`], [`EncoderError::Json`] and [`EncoderError::ConfigValue`] for an
+/// index of shards.
+pub(super) fn weights_below(
+    source: &dyn Source,
+    folder: &str,
+) -> Result<Vec<PathBuf>, EncoderError> {
+    let files = WEIGHTS.map(|file| below(folder, file));
+    match first_of(source, &files.each_ref().map(String::as_str))? {
+        Some(weights) => Ok(weights),
+        None => Ok(vec![source.get(&files[0])?]),
+    }
+}
+
+/// `folder/file`, as a repository spells it.
+pub(super) fn below(folder: &str, file: &str) -> String {
+    match folder.trim_end_matches('/') {
+        "" => file.into(),
+        folder => format!("{folder}/{file}"),
+    }
+}
+
 /// The first of `files` that there is, whole or in shards.
 fn first_of(source: &dyn Source, files: &[&str]) -> Result<Option<Vec<PathBuf>>, EncoderError> {
     for file in files {
@@ -154,28 +181,25 @@ fn first_of(source: &dyn Source, files: &[&str]) -> Result<Option<Vec<PathBuf>>,
             continue;
         };
         let index: Index = read_json(&path)?;
-        let shards: BTreeSet<&String> = index.weight_map.values().collect();
-        for shard in &shards {
-            // A shard lies beside its index, never elsewhere.
-            if shard.contains(['/', '\\']) {
-                return Err(EncoderError::ConfigValue {
-                    path,
-                    field: "weight_map",
-                    got: (*shard).clone(),
-                    expected: "the name of a file in the same folder",
-                });
-            }
+        let shards: BTreeSet<String> = index.weight_map.into_values().collect();
+        // A shard lies beside its index, never elsewhere.
+        if let Some(shard) = shards.iter().find(|shard| shard.contains(['/', '\\'])) {
+            return Err(EncoderError::ConfigValue {
+                path,
+                field: "weight_map",
+                got: shard.clone(),
+                expected: "the name of a file in the same folder",
+            });
         }
-        return shards
-            .into_iter()
-            .map(|shard| source.get(shard))
-            .collect::<Result<_, _>>()
-            .map(Some);
+        let folder = file.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let shards = shards.iter().map(|shard| source.get(&below(folder, shard)));
+        return shards.collect::<Result<_, _>>().map(Some);
     }
     Ok(None)
 }
 
-struct Folder<'a>(&'a Path);
+/// A folder on this machine.
+pub(super) struct Folder<'a>(pub(super) &'a Path);
 
 impl Source for Folder<'_> {
     fn find(&self, file: &str) -> Result<Option<PathBuf>, EncoderError> {

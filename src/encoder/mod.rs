@@ -5,9 +5,9 @@
 //! file    picture     RGB     preprocess   pixels   vision_transformer or modified_resnet  ┴ features, scaled to unit length
 //! ```
 //!
-//! [`Encoder`] is what the rest of the crate sees; [`ClipEncoder`] is the one implementation; [`embed_texts`] and
-//! [`embed_images`] send long lists through either tower. A model comes from a local folder, from the cache that Hugging
-//! Face programs share, or from the network, in this order ([`ClipEncoder::load`]).
+//! [`Encoder`] is what the rest of the crate sees; [`ClipEncoder`] and, for texts alone, [`SentenceEncoder`] implement it;
+//! [`load`] picks one by a model's name; [`embed_texts`] and [`embed_images`] send long lists through. A model
+//! comes from a local folder, from the cache that Hugging Face programs share, or from the network, in this order.
 //!
 //! | file | what it is |
 //! |---|---|
@@ -21,6 +21,8 @@
 //! | `tokenizer` | texts to ids |
 //! | `picture`, `jpeg`, `resample`, `preprocess` | files to pixels, byte for byte as Pillow |
 //! | `clip` | all of these as one encoder |
+//! | `sentence` | encoders of texts alone: sentence-transformers |
+//! | `load` | which encoder a model's files are for |
 //! | `batching` | long lists |
 //! | `zero_shot` | labels in words, as directions |
 
@@ -38,6 +40,7 @@ mod files;
 mod hub;
 mod jpeg;
 mod kernels;
+mod load;
 pub mod models;
 mod modified_resnet;
 mod naming;
@@ -48,6 +51,7 @@ mod preprocess;
 #[cfg(test)]
 mod reference;
 mod resample;
+mod sentence;
 mod text_transformer;
 mod tokenizer;
 mod transformer;
@@ -60,8 +64,10 @@ pub use batching::{
 pub use clip::ClipEncoder;
 pub use device::Device;
 pub use errors::EncoderError;
+pub use load::load;
 pub use picture::{DEFAULT_MAX_PIXELS, DecodeOptions, ImageSource, Picture};
 pub use preprocess::Preprocessing;
+pub use sentence::SentenceEncoder;
 pub use tokenizer::Tokens;
 pub use zero_shot::{PromptTemplate, ZeroShotLabels};
 
@@ -148,14 +154,6 @@ pub trait Encoder: Send + Sync {
             tower,
         }
     }
-}
-
-/// Loads a model by its name in the registry, its Hugging Face id or its folder.
-///
-/// # Errors
-/// Any [`EncoderError`] about names, files, the network or the device.
-pub fn load(model: &str, device: Device) -> Result<Box<dyn Encoder>, EncoderError> {
-    Ok(Box::new(ClipEncoder::load(model, device)?))
 }
 
 impl std::fmt::Display for Tower {

@@ -161,6 +161,7 @@ fn tokens(ids: &[Vec<u32>]) -> Vec<Tokens> {
     let row = |ids: &Vec<u32>| Tokens {
         ids: ids.clone(),
         end: ids.iter().position(|&id| id == 49_407).unwrap(),
+        types: Vec::new(),
         is_cut: false,
     };
     ids.iter().map(row).collect()

@@ -191,6 +191,8 @@ pub struct Tokens {
     pub ids: Vec<u32>,
     /// Index of the first end token: the place where the text tower reads its result.
     pub end: usize,
+    /// The segment that each token belongs to; empty for an encoder that knows no segments.
+    pub types: Vec<u32>,
     /// Whether the text was longer than the context and lost its tail.
     pub is_cut: bool,
 }
@@ -268,6 +270,7 @@ impl Tokenizer {
         Ok(Tokens {
             end: end.unwrap_or(kept + 1),
             ids,
+            types: Vec::new(),
             is_cut: kept < body.len(),
         })
     }
@@ -347,6 +350,7 @@ mod tests {
         let tokens = |ids: &[u32]| Tokens {
             ids: ids.into(),
             end: ids.len() - 1,
+            types: Vec::new(),
             is_cut: false,
         };
         let (short, long) = (tokens(&[8, 9]), tokens(&[8, 1, 2, 9]));

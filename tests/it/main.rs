@@ -9,5 +9,6 @@ mod mixture;
 mod parity;
 mod report;
 mod sampling;
+mod sentence;
 mod settings;
 mod vmf;
