@@ -1,12 +1,13 @@
-//! Checkpoints of real size against Python (`tests/parity/run.sh`).
+//! Models of real size against Python (`tests/parity/run.sh`).
 
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device as CandleDevice, Tensor, safetensors};
-use ndarray::Array2;
-use vmfmix::encoder::{BatchOptions, ImageSource};
+use ndarray::{Array1, Array2};
+use serde::Deserialize;
 use vmfmix::encoder::{
-    ClipEncoder, DecodeOptions, Device, Encoder, Picture, embed_images, embed_texts,
+    self, BatchOptions, ClipEncoder, DecodeOptions, Device, Encoder, ImageSource, Picture,
+    embed_images, embed_texts,
 };
 use vmfmix::progress::Silent;
 
@@ -15,6 +16,10 @@ const TOLERANCE: f32 = 2e-4;
 
 /// Pillow takes all 16-bit grey above 255 for white; here it keeps its upper byte.
 const SIXTEEN_BITS: &str = "grey16_120x80.png";
+
+fn folder() -> PathBuf {
+    PathBuf::from(std::env::var("VMFMIX_PARITY_FILES").expect("the folder of tests/parity/run.sh"))
+}
 
 fn rows(tensor: &Tensor) -> Array2<f32> {
     let (rows, columns) = tensor.dims2().unwrap();
@@ -33,9 +38,9 @@ fn largest_distance(a: &Array2<f32>, b: &Array2<f32>, skip: impl Fn(usize) -> bo
 }
 
 #[test]
-#[ignore = "needs the checkpoints and Python's answers that tests/parity/run.sh makes"]
+#[ignore = "needs what tests/parity/run.sh makes"]
 fn clips_of_real_size_give_what_python_gives() {
-    let folder = PathBuf::from(std::env::var("VMFMIX_PARITY_FILES").expect("the folder"));
+    let folder = folder();
     let entries = std::fs::read_dir(folder.join("images")).unwrap();
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
     paths.sort();
@@ -82,4 +87,29 @@ fn compare(model: &Path, paths: &[PathBuf], texts: &[&str]) {
         texts.len()
     );
     assert!(images < TOLERANCE && embedded < TOLERANCE);
+}
+
+#[test]
+#[ignore = "needs what tests/parity/run.sh makes"]
+fn a_trained_sentence_encoder_gives_what_python_gives() {
+    #[derive(Deserialize)]
+    struct Reference {
+        texts: Vec<String>,
+        embeddings: Vec<Vec<f32>>,
+    }
+    let reference = std::fs::read(folder().join("sentences.json")).unwrap();
+    let Reference { texts, embeddings } = serde_json::from_slice(&reference).unwrap();
+    assert_eq!(texts.len(), 200);
+    let model = folder().join("all-MiniLM-L6-v2");
+    let encoder = encoder::load(model.to_str().unwrap(), Device::Cpu).unwrap();
+    let rows: Vec<_> = texts.iter().map(|text| Some(&text[..])).collect();
+    let embedded = embed_texts(&*encoder, &rows, &BatchOptions::default(), &Silent).unwrap();
+    let pairs = embedded.embeddings.rows().into_iter().zip(embeddings);
+    let cosines = pairs.map(|(ours, theirs)| ours.dot(&Array1::from(theirs)));
+    let least = cosines.fold(f32::INFINITY, f32::min);
+    println!(
+        "all-MiniLM-L6-v2: 1 - {:.1e} is the least cosine of 200",
+        1.0 - least
+    );
+    assert!(least >= 0.9999, "{least}");
 }

