@@ -12,7 +12,7 @@ use super::inputs::{self, ITEM, Inputs, MODALITY, TEXT};
 use super::progress::listener;
 use crate::frame::{EMBEDDING, Embeddings, FrameExt};
 use crate::mixture::Selection;
-use crate::report::Report;
+use crate::report::{Report, shortened};
 use crate::vmf::VonMisesFisher;
 
 pub(super) fn run(args: &FitArgs) -> Result<()> {
@@ -133,6 +133,9 @@ fn print_selection(selection: &Selection) {
     }
 }
 
+/// Characters of a description that fit on a line.
+const LONGEST: usize = 60;
+
 /// What was found, for the terminal.
 pub(super) fn print_summary(report: &Report, output: &OutputFolder) {
     let summary = report.summary();
@@ -144,13 +147,13 @@ pub(super) fn print_summary(report: &Report, output: &OutputFolder) {
     );
     for &k in &summary.by_weight {
         let component = &summary.components[k];
-        let description = component
-            .captions
-            .first()
-            .map_or(String::new(), |caption| match caption.probability {
-                Some(probability) => format!("{} ({:.0} %)", caption.text, 100.0 * probability),
-                None => caption.text.clone(),
-            });
+        let description = component.captions.first().map_or(String::new(), |caption| {
+            let text = shortened(&caption.text, LONGEST);
+            match caption.probability {
+                Some(probability) => format!("{text} ({:.0} %)", 100.0 * probability),
+                None => text,
+            }
+        });
         println!(
             "{k:>9} {:>7.3} {:>13.1} {:>6}  {}",
             component.weight, component.concentration, component.size, description

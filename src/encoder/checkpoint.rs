@@ -199,6 +199,11 @@ impl<'a> Weights<'a> {
         self.checkpoint.index.contains_key(&place.name)
     }
 
+    /// Whose names the tensors have.
+    pub(super) fn naming(&self) -> Naming {
+        self.checkpoint.naming
+    }
+
     /// Where new tensors belong.
     pub(super) fn device(&self) -> &Device {
         &self.checkpoint.device

@@ -75,8 +75,8 @@ impl ClipEncoder {
     /// `pytorch_model.bin`, `preprocessor_config.json` where it differs from OpenAI's) or of open_clip
     /// (`open_clip_config.json`, `open_clip_model.safetensors` or `open_clip_pytorch_model.bin`), weights whole or in
     /// shards, with `tokenizer.json`, or `vocab.json` and `merges.txt`, or OpenAI's `bpe_simple_vocab_16e6.txt.gz`.
-    /// Without a configuration the sizes follow from the weights, and everything else is as in OpenAI's models. Never
-    /// touches the network, and never runs code from a file.
+    /// Without a configuration the sizes of a model in open_clip's layout follow from the weights, and everything else is
+    /// as in OpenAI's models. Never touches the network, and never runs code from a file.
     ///
     /// # Errors
     /// Any [`EncoderError`] about files or the device.

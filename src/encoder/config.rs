@@ -9,8 +9,10 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::checkpoint::Weights;
+use super::files::CONFIG;
 use super::kernels::Activation;
 use super::modified_resnet::{self, ModifiedResNetShape};
+use super::naming::Naming;
 use super::text_transformer::TextTransformerShape;
 use super::transformer::TransformerShape;
 use super::vision_transformer::VisionTransformerShape;
@@ -191,11 +193,18 @@ impl ClipConfig {
         Ok(config)
     }
 
-    /// What the shapes of the weights tell; what they do not tell is as in OpenAI's models.
+    /// What the shapes of the weights in `path` tell; what they do not tell is as in OpenAI's models.
     ///
     /// # Errors
-    /// [`EncoderError::MissingTensor`], [`EncoderError::ConfigValue`] if the shapes are not those of a CLIP model.
+    /// [`EncoderError::MissingFile`] if the weights are in Hugging Face's layout, whose models differ in what shapes do not
+    /// tell; [`EncoderError::MissingTensor`], [`EncoderError::ConfigValue`] if they are not those of a CLIP model.
     pub(super) fn from_weights(weights: &Weights<'_>, path: &Path) -> Result<Self, EncoderError> {
+        if weights.naming() == Naming::HuggingFace {
+            return Err(EncoderError::MissingFile {
+                folder: path.parent().unwrap_or(path).into(),
+                file: CONFIG.into(),
+            });
+        }
         let shape = |name: &str| matrix(weights, name);
         let transformer = |tower: &str, width: usize| {
             let layers = (0..)

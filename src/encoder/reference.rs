@@ -279,6 +279,22 @@ fn sizes_follow_from_the_weights_where_no_file_has_them() {
 }
 
 #[test]
+fn a_model_of_transformers_without_its_configuration_is_refused() {
+    let models = fixture().models;
+    let model = models
+        .iter()
+        .find(|model| model.name == "transformers-gelu");
+    let folder = tempfile::tempdir().unwrap();
+    publish(model.unwrap(), folder.path());
+    std::fs::remove_file(folder.path().join("config.json")).unwrap();
+    let error = ClipEncoder::from_folder(folder.path(), super::Device::Cpu).unwrap_err();
+    assert!(
+        error.to_string().contains("holds no config.json"),
+        "{error}"
+    );
+}
+
+#[test]
 fn token_ids_are_those_of_transformers() {
     let Fixture { tokens, models, .. } = fixture();
     assert!(tokens.len() >= 60);

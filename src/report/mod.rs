@@ -50,6 +50,7 @@ pub use summary::{
     Component, ConvergenceInfo, Entropies, Evaluation, Exemplar, LabelShare, LabelTable, Map,
     NearestCaption, Setting, Skipped, Summary,
 };
+pub(crate) use text::shortened;
 pub use thumbnail::{Picture, THUMBNAIL_SIDE};
 
 /// Folder of the figures, beside the report.
