@@ -16,34 +16,38 @@ const QUERIES: usize = 4;
 /// Keys, or coordinates of values, that are summed side by side.
 const LANES: usize = 16;
 
+/// Whose attention, and to what.
+#[derive(Clone, Copy)]
+pub(super) struct Attention<'a> {
+    /// Tokens of each text or image.
+    pub(super) tokens: usize,
+    pub(super) heads: usize,
+    /// Whether a token sees only itself and those before it.
+    pub(super) causal: bool,
+    /// What is added to the scores of each head, `(h, n, n)`, and `n`, at least as many as there are tokens.
+    pub(super) relative: Option<(&'a [f32], usize)>,
+}
+
 /// Attention of all heads: rows of queries, keys and values without their `bias` `(3 w)`, `(b t, 3 w)`, to `(b t, w)`.
-///
-/// With `causal`, a token sees only itself and those before it.
-pub(super) fn attention(
-    qkv: &[f32],
-    bias: &[f32],
-    tokens: usize,
-    heads: usize,
-    causal: bool,
-    out: &mut [f32],
-) {
+pub(super) fn attention(qkv: &[f32], bias: &[f32], attention: Attention<'_>, out: &mut [f32]) {
     let width = bias.len() / 3;
-    let items = qkv.chunks_exact(tokens * 3 * width);
-    for (qkv, out) in items.zip(out.chunks_exact_mut(tokens * width)) {
+    if attention.tokens == 0 {
+        return;
+    }
+    let items = qkv.chunks_exact(attention.tokens * 3 * width);
+    for (qkv, out) in items.zip(out.chunks_exact_mut(attention.tokens * width)) {
         Arch::new().dispatch(AttendOne {
             qkv,
             bias,
             out,
-            tokens,
-            heads,
-            causal,
+            attention,
         });
     }
 }
 
 /// The same by the operations of any device: `(b, t, 3 w)` with their bias, to `(b, t, w)`.
 ///
-/// `mask`, `(t, t)`, is 0 where a token may look and minus infinity where it may not.
+/// `mask`, whose last axes are `(t, t)`, is added to the scores: minus infinity where a token may not look.
 pub(super) fn plain_attention(qkv: &Tensor, heads: usize, mask: Option<&Tensor>) -> Result<Tensor> {
     let (b, t, width) = qkv.dims3()?;
     let d = width / 3 / heads;
@@ -73,9 +77,7 @@ struct AttendOne<'a> {
     qkv: &'a [f32],
     bias: &'a [f32],
     out: &'a mut [f32],
-    tokens: usize,
-    heads: usize,
-    causal: bool,
+    attention: Attention<'a>,
 }
 
 impl WithSimd for AttendOne<'_> {
@@ -87,10 +89,14 @@ impl WithSimd for AttendOne<'_> {
             qkv,
             bias,
             out,
+            attention,
+        } = self;
+        let Attention {
             tokens,
             heads,
             causal,
-        } = self;
+            relative,
+        } = attention;
         let width = bias.len() / 3;
         let d = width / heads;
         let scale = 1.0 / (d as f32).sqrt();
@@ -127,6 +133,12 @@ impl WithSimd for AttendOne<'_> {
                     } else {
                         tokens
                     };
+                    if let Some((values, n)) = relative {
+                        let row = (head * n + (first + query).min(n - 1)) * n;
+                        for (score, value) in scores[..seen].iter_mut().zip(&values[row..]) {
+                            *score += value;
+                        }
+                    }
                     softmax(&mut scores[..seen]);
                     scores[seen..].fill(0.0);
                 }
@@ -206,7 +218,13 @@ mod tests {
             for causal in [false, true] {
                 let mask = causal.then(|| causal_mask(tokens, &Device::Cpu).unwrap());
                 let mut fused = vec![0.0; 2 * tokens * heads * d];
-                attention(&qkv, &bias, tokens, heads, causal, &mut fused);
+                let all = Attention {
+                    tokens,
+                    heads,
+                    causal,
+                    relative: None,
+                };
+                attention(&qkv, &bias, all, &mut fused);
                 let plain = plain_attention(&sum, heads, mask.as_ref()).unwrap();
                 let error = largest_difference(&fused, &plain);
                 assert!(

@@ -3,8 +3,10 @@
 //! A checkpoint is one file or several shards, in safetensors or in PyTorch's own format, named by Hugging Face or by
 //! open_clip ([`Naming`]). Whatever the precision on disk, tensors come out in f32 on the device.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use candle_core::pickle::PthTensors;
 use candle_core::safetensors::{Load, MmapedSafetensors};
@@ -16,6 +18,19 @@ use super::{EncoderError, pickle};
 /// What training in parallel puts before every name.
 const PARALLEL_PREFIX: &str = "module.";
 
+/// How the names of a tower's tensors begin.
+const TOWERS: [&str; 6] = [
+    "vision_model.",
+    "text_model.",
+    "visual.",
+    "transformer.",
+    "text.",
+    "ln_final.",
+];
+
+/// How the names of tensors end that are no weights.
+const WITHOUT_EFFECT: [&str; 3] = ["position_ids", "num_batches_tracked", "attn_mask"];
+
 /// Weight files, opened.
 pub(super) struct Checkpoint {
     shards: Vec<Shard>,
@@ -23,6 +38,8 @@ pub(super) struct Checkpoint {
     index: HashMap<String, (usize, String)>,
     naming: Naming,
     device: Device,
+    /// Names of the tensors that have been read.
+    read: Mutex<HashSet<String>>,
 }
 
 struct Shard {
@@ -65,7 +82,28 @@ impl Checkpoint {
             shards,
             index,
             device: device.clone(),
+            read: Mutex::default(),
         })
+    }
+
+    /// Refuses a file with parts of a tower that were not read: it is another tower's.
+    ///
+    /// # Errors
+    /// [`EncoderError::UnknownTensor`].
+    pub(super) fn check_all_read(&self) -> Result<(), EncoderError> {
+        let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut left = self.index.iter().filter(|(name, _)| {
+            let is_of_tower = TOWERS.iter().any(|tower| name.starts_with(tower));
+            let is_weight = !WITHOUT_EFFECT.iter().any(|ending| name.ends_with(ending));
+            is_of_tower && is_weight && !read.contains(*name)
+        });
+        match left.next() {
+            None => Ok(()),
+            Some((name, (shard, _))) => Err(EncoderError::UnknownTensor {
+                name: name.clone(),
+                path: self.shards[*shard].path.clone(),
+            }),
+        }
     }
 
     /// All weights, without a prefix.
@@ -85,6 +123,9 @@ impl Checkpoint {
                 path: first.unwrap_or_default(),
             });
         };
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        read.insert(place.name.clone());
+        drop(read);
         let Shard { path, reader } = &self.shards[*shard];
         let tensor = match reader {
             Reader::Safetensors(file) => file.get(name).and_then(|view| view.load(&Device::Cpu)),
@@ -109,7 +150,11 @@ impl Shard {
             map_safetensors(path).map(Reader::Safetensors)
         } else {
             let state = pickle::state_dict(path)?;
-            PthTensors::new(path, state.key()).map(Reader::Pickle)
+            // The reader takes what it finds for granted: a damaged file must not end the program.
+            let opened = catch_unwind(|| PthTensors::new(path, state.key()));
+            opened
+                .unwrap_or_else(|_| candle_core::bail!("the reader gave up"))
+                .map(Reader::Pickle)
         };
         Ok(Shard {
             path: path.into(),
@@ -199,14 +244,22 @@ impl<'a> Weights<'a> {
         self.checkpoint.index.contains_key(&place.name)
     }
 
+    /// How many numbered parts there are below `name`: one more than the largest number.
+    pub(super) fn count(&self, name: &str) -> usize {
+        let place = self
+            .checkpoint
+            .naming
+            .place(&format!("{}.", self.name(name)));
+        let numbers = self.checkpoint.index.keys().filter_map(|key| {
+            let rest = key.strip_prefix(&place.name)?;
+            rest.split('.').next()?.parse::<usize>().ok()
+        });
+        numbers.max().map_or(0, |largest| largest + 1)
+    }
+
     /// Whose names the tensors have.
     pub(super) fn naming(&self) -> Naming {
         self.checkpoint.naming
-    }
-
-    /// Where new tensors belong.
-    pub(super) fn device(&self) -> &Device {
-        &self.checkpoint.device
     }
 
     /// The tensor in the shape that Hugging Face gives it.
@@ -214,8 +267,16 @@ impl<'a> Weights<'a> {
         let place = self.checkpoint.naming.place(&self.name(name));
         let (mut tensor, path) = self.checkpoint.read(&place)?;
         if let Some(third) = place.third {
-            let rows = tensor.dims().first().copied().unwrap_or(0) / 3;
-            tensor = tensor.narrow(0, third * rows, rows)?;
+            let rows = tensor.dims().first().copied().unwrap_or(0);
+            if rows == 0 || rows % 3 != 0 {
+                return Err(EncoderError::TensorShape {
+                    name: place.name,
+                    path: path.into(),
+                    got: tensor.dims().into(),
+                    expected: vec![rows.next_multiple_of(3).max(3)],
+                });
+            }
+            tensor = tensor.narrow(0, third * rows / 3, rows / 3)?;
         }
         if place.is_transposed && tensor.rank() == 2 {
             tensor = tensor.t()?;

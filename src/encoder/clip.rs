@@ -16,9 +16,7 @@ use super::modified_resnet::ModifiedResNet;
 use super::text_transformer::TextTransformer;
 use super::tokenizer::{TokenBatch, Tokenizer};
 use super::vision_transformer::{CHANNELS, VisionTransformer};
-use super::{
-    Device, Encoder, EncoderError, Picture, Preprocessing, Tokens, Tower, models, open_clip,
-};
+use super::{Device, Encoder, EncoderError, Picture, Preprocessing, Tokens, Tower, open_clip};
 
 /// A CLIP model.
 ///
@@ -60,15 +58,17 @@ impl ClipEncoder {
         if folder.is_dir() {
             return Self::from_folder(folder, device);
         }
-        let (repository, revision, name) = match models::find(model) {
-            Ok(known) => (known.repository, known.revision, known.name),
-            Err(EncoderError::UnknownModel { closest: None, .. }) if is_hub_id(model) => {
-                (model, None, model)
-            }
-            Err(unknown) => return Err(unknown),
-        };
-        let hub = HubRepository::from_env(repository, revision)?;
-        Self::from_files(&ModelFiles::from_hub(&hub)?, name, device)
+        let (hub, name) = HubRepository::of_model(model)?;
+        Self::from_hub(&hub, name, device)
+    }
+
+    /// Loads a model from its repository.
+    pub(super) fn from_hub(
+        hub: &HubRepository,
+        name: &str,
+        device: Device,
+    ) -> Result<Self, EncoderError> {
+        Self::from_files(&ModelFiles::from_hub(hub)?, name, device)
     }
 
     /// Loads a model from a folder in the layout of Hugging Face (`config.json`, `model.safetensors` or
@@ -127,7 +127,7 @@ impl ClipEncoder {
         let tokenizer = Tokenizer::open(&files.tokenizer, text.context_length, text.vocabulary)?;
         let dimension = config.dimension;
         let logit_scale = weights.tensor("logit_scale", &[])?.to_scalar::<f32>()?;
-        Ok(ClipEncoder {
+        let encoder = ClipEncoder {
             name: name.into(),
             dimension,
             vision: match &config.vision {
@@ -143,7 +143,9 @@ impl ClipEncoder {
             tokenizer,
             preprocessing,
             logit_scale: logit_scale.exp(),
-        })
+        };
+        checkpoint.check_all_read()?;
+        Ok(encoder)
     }
 
     /// How this model prepares pictures.
@@ -255,6 +257,16 @@ impl Encoder for ClipEncoder {
         if tokens.is_empty() {
             return Ok(Array2::zeros((0, self.dimension)));
         }
+        let context = self.text.context();
+        let fits = |text: &Tokens| text.end < text.ids.len() && text.ids.len() <= context;
+        if let Some(row) = tokens.iter().position(|text| !fits(text)) {
+            return Err(EncoderError::TokenRow {
+                row,
+                length: tokens[row].ids.len(),
+                end: tokens[row].end,
+                context,
+            });
+        }
         self.unit_rows(&self.text.features(&TokenBatch::pad(tokens))?)
     }
 
@@ -275,18 +287,4 @@ impl fmt::Debug for ClipEncoder {
             .field("device", &self.device.location())
             .finish_non_exhaustive()
     }
-}
-
-/// `owner/name`, in the characters that Hugging Face allows.
-pub(super) fn is_hub_id(model: &str) -> bool {
-    let is_part = |part: &str| {
-        !part.is_empty()
-            && !part.starts_with('.')
-            && part
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
-    };
-    model
-        .split_once('/')
-        .is_some_and(|(owner, name)| is_part(owner) && is_part(name))
 }

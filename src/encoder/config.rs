@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::checkpoint::Weights;
-use super::files::CONFIG;
+use super::files::{CONFIG, OPEN_CLIP_CONFIG};
 use super::kernels::Activation;
 use super::modified_resnet::{self, ModifiedResNetShape};
 use super::naming::Naming;
@@ -23,6 +23,15 @@ pub(super) const CLIP: &str = "clip";
 
 /// Coordinates of a head in all of OpenAI's models.
 const HEAD_WIDTH: usize = 64;
+
+/// The widest transformer of OpenAI's: wider ones have heads of other widths.
+const WIDEST: usize = 1024;
+
+/// Largest size that is believed: a damaged file must not make us reserve memory that no model needs.
+const LARGEST: usize = 1 << 20;
+
+/// Largest side of an image that a tower is believed to see, in pixels.
+const LARGEST_IMAGE: usize = 4096;
 
 /// Sizes of both towers, whatever file they come from.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -59,6 +68,10 @@ struct File {
     text_config: TextFields,
     #[serde(default)]
     vision_config: VisionFields,
+    /// In old files; overrides `text_config`, as in transformers.
+    text_config_dict: Option<TextFields>,
+    /// In old files; overrides `vision_config`.
+    vision_config_dict: Option<VisionFields>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -143,9 +156,13 @@ impl ClipConfig {
         let File {
             model_type,
             projection_dim,
-            text_config: text,
-            vision_config: vision,
+            text_config,
+            vision_config,
+            text_config_dict,
+            vision_config_dict,
         } = read_json(path)?;
+        let text = text_config_dict.unwrap_or(text_config);
+        let vision = vision_config_dict.unwrap_or(vision_config);
         let kind = model_type.as_deref().unwrap_or("not named");
         if kind != CLIP {
             return Err(EncoderError::UnsupportedArchitecture {
@@ -207,9 +224,13 @@ impl ClipConfig {
         }
         let shape = |name: &str| matrix(weights, name);
         let transformer = |tower: &str, width: usize| {
-            let layers = (0..)
-                .take_while(|i| weights.has(&format!("{tower}.encoder.layers.{i}.mlp.fc1.weight")))
-                .count();
+            if width > WIDEST {
+                return Err(EncoderError::MissingFile {
+                    folder: path.parent().unwrap_or(path).into(),
+                    file: OPEN_CLIP_CONFIG.into(),
+                });
+            }
+            let layers = weights.count(&format!("{tower}.encoder.layers"));
             Ok::<_, EncoderError>(TransformerShape {
                 layers,
                 width,
@@ -257,33 +278,55 @@ impl ClipConfig {
                 expected,
             })
         };
-        if self.dimension == 0 {
-            return unusable("the dimension of embeddings", 0, "at least 1");
-        }
-        if self.text.context_length < 2 {
-            let got = self.text.context_length;
-            return unusable("the context length of the text tower", got, "at least 2");
-        }
-        let mut heads = vec![(
-            "the number of attention heads of the text tower",
-            self.text.transformer.width,
-            self.text.transformer.heads,
-        )];
-        match &self.vision {
+        let (text, vision) = (&self.text, &self.vision);
+        let mut sizes = vec![
+            ("the dimension of embeddings", self.dimension),
+            ("the size of the vocabulary", text.vocabulary),
+        ];
+        let mut heads = Vec::new();
+        let mut transformer = |tower: [&'static str; 3], shape: &TransformerShape| {
+            sizes.extend([(tower[0], shape.width), (tower[1], shape.inner_width)]);
+            heads.push((tower[2], shape.width, shape.heads));
+        };
+        transformer(
+            [
+                "the width of the text tower",
+                "the inner width of the text tower",
+                "the number of attention heads of the text tower",
+            ],
+            &text.transformer,
+        );
+        match vision {
             VisionShape::Transformer(vision) => {
+                transformer(
+                    [
+                        "the width of the vision tower",
+                        "the inner width of the vision tower",
+                        "the number of attention heads of the vision tower",
+                    ],
+                    &vision.transformer,
+                );
                 if vision.patch_size == 0 || vision.image_size < vision.patch_size {
                     let got = vision.patch_size;
                     return unusable("the patch size", got, "1 to the image size");
                 }
-                heads.push((
-                    "the number of attention heads of the vision tower",
-                    vision.transformer.width,
-                    vision.transformer.heads,
-                ));
             }
             VisionShape::ResNet(vision) => {
+                sizes.push(("the width of the vision tower", vision.width));
+                sizes.extend(
+                    vision
+                        .blocks
+                        .map(|blocks| ("the blocks of a stage", blocks)),
+                );
                 if vision.image_size < 32 {
                     return unusable("the image size", vision.image_size, "at least 32");
+                }
+                if vision.width % 2 != 0 {
+                    return unusable(
+                        "the width of the vision tower",
+                        vision.width,
+                        "an even number",
+                    );
                 }
                 heads.push((
                     "the number of attention heads of the vision tower",
@@ -292,8 +335,21 @@ impl ClipConfig {
                 ));
             }
         }
+        if vision.image_size() > LARGEST_IMAGE {
+            return unusable("the image size", vision.image_size(), "at most 4096");
+        }
+        if !(2..=LARGEST).contains(&text.context_length) {
+            let got = text.context_length;
+            return unusable("the context length of the text tower", got, "2 to 1048576");
+        }
+        if let Some((field, got)) = sizes
+            .into_iter()
+            .find(|(_, size)| !(1..=LARGEST).contains(size))
+        {
+            return unusable(field, got, "1 to 1048576");
+        }
         for (field, width, heads) in heads {
-            if width == 0 || heads == 0 || width % heads != 0 {
+            if heads == 0 || width % heads != 0 {
                 return unusable(field, heads, "a divisor of the tower's width");
             }
         }
@@ -360,9 +416,9 @@ mod tests {
 
     #[test]
     fn rejects_an_unknown_activation() {
-        let json = r#"{"model_type": "clip", "text_config": {"hidden_act": "relu"}}"#;
+        let json = r#"{"model_type": "clip", "text_config": {"hidden_act": "swish"}}"#;
         let message = config(json).unwrap_err();
-        assert!(message.contains("unknown variant `relu`"), "{message}");
+        assert!(message.contains("unknown variant `swish`"), "{message}");
     }
 
     #[test]

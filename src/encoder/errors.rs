@@ -92,6 +92,19 @@ pub enum EncoderError {
         endpoint: String,
     },
 
+    /// A repository that may not be read, or that there is none.
+    #[error(
+        "{file} of {repository} is refused by {endpoint}; check the name, and if the model is private or asks for an agreement, give it on its page and set HF_TOKEN"
+    )]
+    Refused {
+        /// Hugging Face id.
+        repository: String,
+        /// File inside the repository.
+        file: String,
+        /// The server that was asked.
+        endpoint: String,
+    },
+
     /// A download failed.
     #[error(
         "{file} of {repository} could not be fetched from {endpoint} ({cause}); check the network, or put the model's files into a folder (for instance {}) and give that folder's path as the model",
@@ -172,7 +185,7 @@ pub enum EncoderError {
 
     /// A PyTorch file that runs code when PyTorch opens it.
     #[error(
-        "{} is refused, and nothing in it was run: it calls {function}, which no checkpoint needs; do not open it with PyTorch, and get the model from a source you trust",
+        "{} is refused, and nothing in it was run: it calls {function}, which has nothing to do with tensors; do not open it with PyTorch unless you trust its source, and ask for the model as safetensors",
         path.display()
     )]
     PickledCode {
@@ -182,12 +195,34 @@ pub enum EncoderError {
         function: String,
     },
 
+    /// A program of PyTorch's instead of a dictionary of tensors.
+    #[error(
+        "{} is a TorchScript archive, not a dictionary of tensors; open it with torch.jit.load and save its state_dict() as safetensors",
+        path.display()
+    )]
+    TorchScript {
+        /// The file.
+        path: PathBuf,
+    },
+
     /// A tensor that the model needs and the file does not have.
     #[error(
         "{} has no tensor {name}; the file belongs to another architecture or is incomplete",
         path.display()
     )]
     MissingTensor {
+        /// The tensor, by its name in the file.
+        name: String,
+        /// The file.
+        path: PathBuf,
+    },
+
+    /// A part of a tower that the configuration does not speak of.
+    #[error(
+        "{}: tensor {name} belongs to no part of the towers that the configuration describes; the two belong to different models",
+        path.display()
+    )]
+    UnknownTensor {
         /// The tensor, by its name in the file.
         name: String,
         /// The file.
@@ -270,6 +305,21 @@ pub enum EncoderError {
         token: u32,
         /// The number of tokens that the tower has vectors for.
         vocabulary: usize,
+    },
+
+    /// Tokens that no text of this encoder has.
+    #[error(
+        "row {row} has {length} tokens and its end at {end}, but this encoder reads 1 to {context} tokens; use the tokens that its own tokenize gives"
+    )]
+    TokenRow {
+        /// Row of the batch.
+        row: usize,
+        /// Number of its tokens.
+        length: usize,
+        /// Where it is said to end.
+        end: usize,
+        /// The largest number of tokens.
+        context: usize,
     },
 
     /// A text that the tokeniser refused.

@@ -16,7 +16,7 @@ use super::hub::HubRepository;
 use super::tokenizer::TokenizerFiles;
 
 pub(super) const CONFIG: &str = "config.json";
-const OPEN_CLIP_CONFIG: &str = "open_clip_config.json";
+pub(super) const OPEN_CLIP_CONFIG: &str = "open_clip_config.json";
 const PREPROCESSING: &str = "preprocessor_config.json";
 
 /// Weight files by preference, each possibly in shards.
@@ -55,10 +55,13 @@ struct Index {
 
 /// Something that has files: a folder or a repository.
 pub(super) trait Source {
+    /// The path of `file`, if it is on this machine already.
+    fn at_hand(&self, file: &str) -> Option<PathBuf>;
+
     /// The path of `file`, if there is one.
     ///
     /// # Errors
-    /// [`EncoderError::Download`].
+    /// [`EncoderError::Download`], [`EncoderError::Refused`].
     fn find(&self, file: &str) -> Result<Option<PathBuf>, EncoderError>;
 
     /// The path of `file`, which there must be.
@@ -69,27 +72,15 @@ pub(super) trait Source {
 }
 
 impl ModelFiles {
-    /// The files in a folder.
+    /// The files in a folder, where weights may have any name if they are the only ones.
     ///
     /// # Errors
     /// [`EncoderError::MissingFile`]; [`EncoderError::Unreadable`] and [`EncoderError::Json`] for the files that tell
     /// which others there are.
     pub(super) fn in_folder(folder: &Path) -> Result<Self, EncoderError> {
         let source = Folder(folder);
-        let config = match (source.find(CONFIG)?, source.find(OPEN_CLIP_CONFIG)?) {
-            (Some(config), None) => ConfigFile::HuggingFace(config),
-            (None, None) => ConfigFile::Missing,
-            (config, Some(open_clip)) => match config {
-                Some(config)
-                    if first_of(&source, &OPEN_CLIP_WEIGHTS)?.is_none()
-                        && model_type(&config)?.as_deref() == Some(CLIP) =>
-                {
-                    ConfigFile::HuggingFace(config)
-                }
-                _ => ConfigFile::OpenClip(open_clip),
-            },
-        };
-        let weights = match first_of(&source, config.weights())? {
+        let (config, weights) = layout(&source)?;
+        let weights = match weights {
             Some(weights) => weights,
             None => vec![source.only_weights(config.weights()[0])?],
         };
@@ -99,21 +90,15 @@ impl ModelFiles {
     /// The files in a repository, fetched.
     ///
     /// # Errors
-    /// [`EncoderError::NotCached`], [`EncoderError::Download`]; [`EncoderError::Unreadable`] and [`EncoderError::Json`]
-    /// for the files that tell which others there are.
+    /// [`EncoderError::NotCached`], [`EncoderError::NotInRepository`], [`EncoderError::Refused`],
+    /// [`EncoderError::Download`]; [`EncoderError::Unreadable`] and [`EncoderError::Json`] for the files that tell which
+    /// others there are.
     pub(super) fn from_hub(hub: &HubRepository) -> Result<Self, EncoderError> {
-        let config = match hub.find(CONFIG)? {
-            Some(config) if model_type(&config)?.as_deref() == Some(CLIP) => {
-                ConfigFile::HuggingFace(config)
-            }
-            // timm's repositories have a config.json about the vision tower alone.
-            config => match (hub.find(OPEN_CLIP_CONFIG)?, config) {
-                (Some(open_clip), _) => ConfigFile::OpenClip(open_clip),
-                (None, Some(config)) => ConfigFile::HuggingFace(config),
-                (None, None) => ConfigFile::HuggingFace(hub.get(CONFIG)?),
-            },
-        };
-        let weights = match first_of(hub, config.weights())? {
+        let (config, weights) = layout(hub)?;
+        if let ConfigFile::Missing = config {
+            hub.get(CONFIG)?;
+        }
+        let weights = match weights {
             Some(weights) => weights,
             None => vec![hub.get(config.weights()[0])?],
         };
@@ -135,6 +120,28 @@ impl ModelFiles {
             weights,
         })
     }
+}
+
+/// The configuration, and the weights that go with it if there are any: Hugging Face's where both layouts are there.
+fn layout(source: &dyn Source) -> Result<(ConfigFile, Option<Vec<PathBuf>>), EncoderError> {
+    // timm's repositories have a config.json about the vision tower alone.
+    let config = source.find(CONFIG)?;
+    let is_clip = match &config {
+        Some(config) => model_type(config)?.as_deref() == Some(CLIP),
+        None => false,
+    };
+    if let Some(config) = config.clone().filter(|_| is_clip)
+        && let Some(weights) = first_of(source, &WEIGHTS)?
+    {
+        return Ok((ConfigFile::HuggingFace(config), Some(weights)));
+    }
+    let config = match (source.find(OPEN_CLIP_CONFIG)?, config) {
+        (Some(open_clip), _) => ConfigFile::OpenClip(open_clip),
+        (None, Some(config)) => ConfigFile::HuggingFace(config),
+        (None, None) => ConfigFile::Missing,
+    };
+    let weights = first_of(source, config.weights())?;
+    Ok((config, weights))
 }
 
 impl ConfigFile {
@@ -171,43 +178,60 @@ pub(super) fn below(folder: &str, file: &str) -> String {
     }
 }
 
-/// The first of `files` that there is, whole or in shards.
+/// The first of `files` that there is, whole or in shards; what is at hand comes before what would have to be fetched.
 fn first_of(source: &dyn Source, files: &[&str]) -> Result<Option<Vec<PathBuf>>, EncoderError> {
-    for file in files {
-        if let Some(path) = source.find(file)? {
+    let index = |file: &str| format!("{file}{INDEX}");
+    let is_at_hand =
+        |file: &str| source.at_hand(file).is_some() || source.at_hand(&index(file)).is_some();
+    let first = files.iter().filter(|file| is_at_hand(file));
+    for file in first.chain(files) {
+        if let Some(path) = source.at_hand(file) {
             return Ok(Some(vec![path]));
         }
-        let Some(path) = source.find(&format!("{file}{INDEX}"))? else {
-            continue;
-        };
-        let index: Index = read_json(&path)?;
-        let shards: BTreeSet<String> = index.weight_map.into_values().collect();
-        // A shard lies beside its index, never elsewhere.
-        if let Some(shard) = shards.iter().find(|shard| shard.contains(['/', '\\'])) {
-            return Err(EncoderError::ConfigValue {
-                path,
-                field: "weight_map",
-                got: shard.clone(),
-                expected: "the name of a file in the same folder",
-            });
+        if source.at_hand(&index(file)).is_none()
+            && let Some(path) = source.find(file)?
+        {
+            return Ok(Some(vec![path]));
         }
-        let folder = file.rsplit_once('/').map_or("", |(folder, _)| folder);
-        let shards = shards.iter().map(|shard| source.get(&below(folder, shard)));
-        return shards.collect::<Result<_, _>>().map(Some);
+        if let Some(path) = source.find(&index(file))? {
+            return shards(source, file, path).map(Some);
+        }
     }
     Ok(None)
+}
+
+/// The shards of `file`, by their index.
+fn shards(source: &dyn Source, file: &str, index: PathBuf) -> Result<Vec<PathBuf>, EncoderError> {
+    let Index { weight_map } = read_json(&index)?;
+    let shards: BTreeSet<String> = weight_map.into_values().collect();
+    // A shard lies beside its index, never elsewhere.
+    if let Some(shard) = shards.iter().find(|shard| shard.contains(['/', '\\'])) {
+        return Err(EncoderError::ConfigValue {
+            path: index,
+            field: "weight_map",
+            got: shard.clone(),
+            expected: "the name of a file in the same folder",
+        });
+    }
+    let folder = file.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let shards = shards.iter().map(|shard| source.get(&below(folder, shard)));
+    shards.collect()
 }
 
 /// A folder on this machine.
 pub(super) struct Folder<'a>(pub(super) &'a Path);
 
 impl Source for Folder<'_> {
+    fn at_hand(&self, file: &str) -> Option<PathBuf> {
+        Some(self.0.join(file)).filter(|path| path.is_file())
+    }
+
     fn find(&self, file: &str) -> Result<Option<PathBuf>, EncoderError> {
-        Ok(Some(self.0.join(file)).filter(|path| path.is_file()))
+        Ok(self.at_hand(file))
     }
 
     fn get(&self, file: &str) -> Result<PathBuf, EncoderError> {
-        self.find(file)?.ok_or_else(|| EncoderError::MissingFile {
+        self.at_hand(file).ok_or_else(|| EncoderError::MissingFile {
             folder: self.0.into(),
             file: file.into(),
         })
@@ -232,15 +256,5 @@ impl Folder<'_> {
             (Some(only), true) => Ok(only),
             _ => self.get(usual),
         }
-    }
-}
-
-impl Source for HubRepository {
-    fn find(&self, file: &str) -> Result<Option<PathBuf>, EncoderError> {
-        self.find(file)
-    }
-
-    fn get(&self, file: &str) -> Result<PathBuf, EncoderError> {
-        self.get(file)
     }
 }

@@ -6,11 +6,14 @@
 
 use std::env;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 
 use hf_hub::api::sync::{ApiBuilder, ApiError, ApiRepo};
 use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 
-use super::EncoderError;
+use super::files::{CONFIG, Source};
+use super::{EncoderError, models};
 
 const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
 
@@ -26,14 +29,25 @@ pub(super) struct HubRepository {
     /// Where a pinned commit lies, whatever name it was fetched by.
     snapshot: Option<PathBuf>,
     remote: Option<ApiRepo>,
+    /// Whether the server has failed to answer, and is not to be asked again for what a model may do without.
+    is_silent: AtomicBool,
 }
 
 impl HubRepository {
+    /// The repository of a model by its name in the registry or its Hugging Face id, and the model's name.
+    ///
+    /// # Errors
+    /// [`EncoderError::UnknownModel`]; [`EncoderError::Download`] if no network client can be set up.
+    pub(super) fn of_model(model: &str) -> Result<(Self, &str), EncoderError> {
+        let found = models::resolve(model)?;
+        Ok((Self::from_env(found.id, found.revision)?, found.name))
+    }
+
     /// The repository with this Hugging Face id, as the environment of this process says.
     ///
     /// # Errors
     /// [`EncoderError::Download`] if no network client can be set up.
-    pub(super) fn from_env(name: &str, revision: Option<&str>) -> Result<Self, EncoderError> {
+    fn from_env(name: &str, revision: Option<&str>) -> Result<Self, EncoderError> {
         let settings = Settings::read(|variable| env::var(variable).ok());
         Self::new(name, revision, &settings)
     }
@@ -54,6 +68,7 @@ impl HubRepository {
             }),
             cached: cache.repo(repo.clone()),
             remote: None,
+            is_silent: AtomicBool::new(false),
         };
         if !settings.offline {
             let api = ApiBuilder::from_cache(cache)
@@ -68,53 +83,21 @@ impl HubRepository {
         Ok(repository)
     }
 
-    /// The path of `file` on this machine; `None` if the repository has no such file, or if it is not in the cache and
-    /// the network may not be used.
-    ///
-    /// # Errors
-    /// [`EncoderError::Download`] if the server gives no answer.
-    pub(super) fn find(&self, file: &str) -> Result<Option<PathBuf>, EncoderError> {
-        if let Some(path) = self.cached(file) {
-            return Ok(Some(path));
-        }
-        let Some(remote) = &self.remote else {
-            return Ok(None);
-        };
+    /// Asks the server for `file`; `None` if it has no such file.
+    fn ask(&self, remote: &ApiRepo, file: &str) -> Result<Option<PathBuf>, EncoderError> {
         match remote.download(file) {
             Ok(path) => Ok(Some(path)),
-            Err(ApiError::RequestError(error))
-                if matches!(*error, ureq::Error::StatusCode(404)) =>
-            {
-                Ok(None)
-            }
+            Err(ApiError::RequestError(error)) => match *error {
+                ureq::Error::StatusCode(404) => Ok(None),
+                ureq::Error::StatusCode(401 | 403) => Err(EncoderError::Refused {
+                    repository: self.name.clone(),
+                    file: file.into(),
+                    endpoint: self.endpoint.clone(),
+                }),
+                error => Err(self.download_error(file, ApiError::RequestError(Box::new(error)))),
+            },
             Err(cause) => Err(self.download_error(file, cause)),
         }
-    }
-
-    /// The path of `file`, which the repository must have.
-    ///
-    /// # Errors
-    /// As [`find`](Self::find); [`EncoderError::NotCached`] without the network, [`EncoderError::NotInRepository`] with it.
-    pub(super) fn get(&self, file: &str) -> Result<PathBuf, EncoderError> {
-        self.find(file)?.ok_or_else(|| match self.remote {
-            None => EncoderError::NotCached {
-                repository: self.name.clone(),
-                file: file.into(),
-                cache: self.cache.clone(),
-            },
-            Some(_) => EncoderError::NotInRepository {
-                repository: self.name.clone(),
-                file: file.into(),
-                endpoint: self.endpoint.clone(),
-            },
-        })
-    }
-
-    fn cached(&self, file: &str) -> Option<PathBuf> {
-        let pinned = self.snapshot.as_ref().map(|folder| folder.join(file));
-        pinned
-            .filter(|path| path.is_file())
-            .or_else(|| self.cached.get(file))
     }
 
     fn download_error(&self, file: &str, cause: ApiError) -> EncoderError {
@@ -125,6 +108,55 @@ impl HubRepository {
             folder: PathBuf::from("models").join(self.name.rsplit('/').next().unwrap_or_default()),
             cause: Box::new(cause),
         }
+    }
+}
+
+impl Source for HubRepository {
+    fn at_hand(&self, file: &str) -> Option<PathBuf> {
+        let pinned = self.snapshot.as_ref().map(|folder| folder.join(file));
+        pinned
+            .filter(|path| path.is_file())
+            .or_else(|| self.cached.get(file))
+    }
+
+    /// Where the server gives no answer, a model that is in the cache has only the files that are there.
+    fn find(&self, file: &str) -> Result<Option<PathBuf>, EncoderError> {
+        if let Some(path) = self.at_hand(file) {
+            return Ok(Some(path));
+        }
+        let Some(remote) = self
+            .remote
+            .as_ref()
+            .filter(|_| !self.is_silent.load(Relaxed))
+        else {
+            return Ok(None);
+        };
+        match self.ask(remote, file) {
+            Err(EncoderError::Download { .. }) if self.at_hand(CONFIG).is_some() => {
+                self.is_silent.store(true, Relaxed);
+                Ok(None)
+            }
+            answer => answer,
+        }
+    }
+
+    fn get(&self, file: &str) -> Result<PathBuf, EncoderError> {
+        if let Some(path) = self.at_hand(file) {
+            return Ok(path);
+        }
+        let Some(remote) = &self.remote else {
+            return Err(EncoderError::NotCached {
+                repository: self.name.clone(),
+                file: file.into(),
+                cache: self.cache.clone(),
+            });
+        };
+        self.ask(remote, file)?
+            .ok_or_else(|| EncoderError::NotInRepository {
+                repository: self.name.clone(),
+                file: file.into(),
+                endpoint: self.endpoint.clone(),
+            })
     }
 }
 

@@ -16,6 +16,14 @@ pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<DynamicIma
     if !is_complete(bytes) {
         return Err(EncoderError::TruncatedImage);
     }
+    let marked;
+    let bytes = match is_rgb_by_name(bytes) {
+        true => {
+            marked = [&bytes[..2], ADOBE_RGB, &bytes[2..]].concat();
+            &marked[..]
+        }
+        false => bytes,
+    };
     // A damaged file that the decoder panics on costs that file, not the run.
     let decoded = catch_unwind(|| decode_whole(bytes, options));
     decoded.unwrap_or_else(|_| {
@@ -60,38 +68,82 @@ fn decoding_error(error: JpegError) -> EncoderError {
     }
 }
 
-/// Whether the file's segments lead to an end-of-image marker (ITU-T T.81, annex B).
-///
-/// A decoder may fill what is missing with grey and report nothing.
-fn is_complete(bytes: &[u8]) -> bool {
-    const END_OF_IMAGE: u8 = 0xD9;
-    const START_OF_SCAN: u8 = 0xDA;
+/// Markers of ITU-T T.81, annex B, without their first byte 0xFF.
+mod marker {
+    pub(super) const END_OF_IMAGE: u8 = 0xD9;
+    pub(super) const START_OF_SCAN: u8 = 0xDA;
+    /// Application data, where JFIF says that it is JFIF.
+    pub(super) const APP0: u8 = 0xE0;
+    /// Application data, where Adobe says what the channels are.
+    pub(super) const APP14: u8 = 0xEE;
+}
+
+/// The markers of a file and what belongs to them, up to the end of the image or of the file.
+fn segments(bytes: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     let mut at = 2;
-    loop {
-        // Fill bytes, and the entropy-coded data behind a scan's header, in which 0xFF is followed by 0 or a restart marker.
-        while at + 1 < bytes.len()
-            && (bytes[at] != 0xFF || matches!(bytes[at + 1], 0x00 | 0xD0..=0xD7 | 0xFF))
-        {
-            at += 1;
-        }
-        let Some(&marker) = bytes.get(at + 1) else {
-            return false;
-        };
-        match marker {
-            END_OF_IMAGE => return true,
-            0x01 | 0xD8 => at += 2,
-            _ => {
-                let Some(&[high, low]) = bytes.get(at + 2..at + 4) else {
-                    return false;
-                };
-                at += 2 + usize::from(u16::from_be_bytes([high, low]));
-                if marker == START_OF_SCAN && at >= bytes.len() {
-                    return false;
+    std::iter::from_fn(move || {
+        loop {
+            // Fill bytes, and the entropy-coded data behind a scan's header, in which 0xFF is followed by 0 or a restart
+            // marker.
+            while at + 1 < bytes.len()
+                && (bytes[at] != 0xFF || matches!(bytes[at + 1], 0x00 | 0xD0..=0xD7 | 0xFF))
+            {
+                at += 1;
+            }
+            let &found = bytes.get(at + 1)?;
+            at += 2;
+            match found {
+                marker::END_OF_IMAGE => {
+                    at = bytes.len();
+                    return Some((found, &[][..]));
+                }
+                0x01 | 0xD8 => {}
+                _ => {
+                    let &[high, low] = bytes.get(at..at + 2)? else {
+                        return None;
+                    };
+                    let length = usize::from(u16::from_be_bytes([high, low]));
+                    let content = bytes.get(at + 2..at + length)?;
+                    at += length;
+                    return Some((found, content));
                 }
             }
         }
-    }
+    })
 }
+
+/// Whether the file's segments lead to the end of the image. A decoder may fill what is missing with grey and report
+/// nothing.
+fn is_complete(bytes: &[u8]) -> bool {
+    let mut last = None;
+    for (found, _) in segments(bytes) {
+        last = Some(found);
+    }
+    last == Some(marker::END_OF_IMAGE)
+}
+
+/// Whether nothing but the letters R, G and B, by which the channels are called, says that they are no brightness and
+/// colour: libjpeg takes that for granted, its port does not.
+fn is_rgb_by_name(bytes: &[u8]) -> bool {
+    for (found, content) in segments(bytes) {
+        match found {
+            marker::APP0 if content.starts_with(b"JFIF\0") => return false,
+            marker::APP14 if content.starts_with(b"Adobe") => return false,
+            // Frames: precision, height, width, then the number of channels and three bytes for each.
+            0xC0..=0xC3 => {
+                return content.get(5) == Some(&3)
+                    && [6, 9, 12].map(|at| content.get(at))
+                        == [Some(&b'R'), Some(&b'G'), Some(&b'B')];
+            }
+            marker::START_OF_SCAN => return false,
+            _ => {}
+        }
+    }
+    false
+}
+
+/// Adobe's way to say that channels are red, green and blue.
+const ADOBE_RGB: &[u8] = b"\xFF\xEE\0\x0EAdobe\0\x64\0\0\0\0\0";
 
 #[cfg(test)]
 mod tests {
@@ -121,6 +173,44 @@ mod tests {
         let upright = decode(&turned(), &options).unwrap().into_rgb8();
         assert_eq!((upright.width(), upright.height()), (30, 40));
         assert!(upright.get_pixel(15, 5)[0] < 50 && upright.get_pixel(15, 35)[0] > 200);
+    }
+
+    #[test]
+    fn channels_called_red_green_and_blue_are_that() {
+        use libjpeg_turbo_rs::{ColorSpace, Encoder};
+
+        let rgb = [200, 30, 90].repeat(64);
+        let jpeg = Encoder::new(&rgb, 8, 8, PixelFormat::Rgb)
+            .colorspace(ColorSpace::Rgb)
+            .encode()
+            .unwrap();
+        let (found, _) = segments(&jpeg).next().unwrap();
+        assert_eq!(found, marker::APP14);
+        // Without Adobe's marker, and with the channels called by letters.
+        let mut bare = [&jpeg[..2], &jpeg[2 + ADOBE_RGB.len()..]].concat();
+        for (first, letter) in [(0xC0, 10), (0xDA, 5)] {
+            let at = bare
+                .windows(2)
+                .position(|marker| marker == [0xFF, first])
+                .unwrap();
+            let step = if first == 0xC0 { 3 } else { 2 };
+            for (i, name) in b"RGB".iter().enumerate() {
+                bare[at + letter + step * i] = *name;
+            }
+        }
+        for bytes in [jpeg, bare] {
+            let image = decode(&bytes, &DecodeOptions::default())
+                .unwrap()
+                .into_rgb8();
+            let pixel = image.get_pixel(3, 3).0;
+            assert!(
+                pixel
+                    .iter()
+                    .zip([200, 30, 90])
+                    .all(|(a, b)| a.abs_diff(b) < 4),
+                "{pixel:?}"
+            );
+        }
     }
 
     #[test]

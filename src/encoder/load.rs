@@ -2,12 +2,11 @@
 
 use std::path::Path;
 
-use super::clip::is_hub_id;
 use super::config::{CLIP, model_type};
 use super::files::{CONFIG, Folder, Source};
 use super::hub::HubRepository;
 use super::sentence::{MODULES, SentenceEncoder, is_family};
-use super::{ClipEncoder, Device, Encoder, EncoderError, models};
+use super::{ClipEncoder, Device, Encoder, EncoderError};
 
 /// Loads a model by its name in the registry (`ViT-B/32`), its Hugging Face id (`owner/name`) or its folder.
 ///
@@ -28,25 +27,16 @@ use super::{ClipEncoder, Device, Encoder, EncoderError, models};
 pub fn load(model: &str, device: Device) -> Result<Box<dyn Encoder>, EncoderError> {
     let folder = Path::new(model);
     if folder.is_dir() {
-        let source = Folder(folder);
-        if is_sentence_model(&source)? {
-            return Ok(Box::new(SentenceEncoder::from_folder(folder, device)?));
-        }
-    } else if is_hub_id(model) && !is_registered(model) {
-        let source = HubRepository::from_env(model, None)?;
-        if is_sentence_model(&source)? {
-            return Ok(Box::new(SentenceEncoder::from_source(
-                &source, model, device,
-            )?));
-        }
+        return Ok(match is_sentence_model(&Folder(folder))? {
+            true => Box::new(SentenceEncoder::from_folder(folder, device)?),
+            false => Box::new(ClipEncoder::from_folder(folder, device)?),
+        });
     }
-    Ok(Box::new(ClipEncoder::load(model, device)?))
-}
-
-fn is_registered(model: &str) -> bool {
-    models::MODELS
-        .iter()
-        .any(|known| known.name == model || known.repository == model)
+    let (hub, name) = HubRepository::of_model(model)?;
+    Ok(match is_sentence_model(&hub)? {
+        true => Box::new(SentenceEncoder::from_source(&hub, name, device)?),
+        false => Box::new(ClipEncoder::from_hub(&hub, name, device)?),
+    })
 }
 
 /// The configuration is looked at first, so that a CLIP model that is in the cache is never asked about on the network.

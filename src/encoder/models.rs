@@ -174,6 +174,54 @@ pub fn find(name: &str) -> Result<&'static ModelInfo, EncoderError> {
         })
 }
 
+/// Where a model is, by its name in the registry, its repository there, or any other Hugging Face id.
+///
+/// # Errors
+/// [`EncoderError::UnknownModel`] if it is none of these.
+pub(super) fn resolve(model: &str) -> Result<Repository<'_>, EncoderError> {
+    let by_id = MODELS.iter().find(|known| known.repository == model);
+    match by_id.map_or_else(|| find(model), Ok) {
+        Ok(known) => Ok(Repository {
+            id: known.repository,
+            revision: known.revision,
+            name: known.name,
+        }),
+        Err(EncoderError::UnknownModel { closest: None, .. }) if is_hub_id(model) => {
+            Ok(Repository {
+                id: model,
+                revision: None,
+                name: model,
+            })
+        }
+        Err(unknown) => Err(unknown),
+    }
+}
+
+/// A repository of Hugging Face that holds a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Repository<'a> {
+    /// `owner/name`.
+    pub(super) id: &'a str,
+    /// The commit that is fetched; the newest where there is none.
+    pub(super) revision: Option<&'static str>,
+    /// What the model is called.
+    pub(super) name: &'a str,
+}
+
+/// `owner/name`, in the characters that Hugging Face allows.
+fn is_hub_id(model: &str) -> bool {
+    let is_part = |part: &str| {
+        !part.is_empty()
+            && !part.starts_with('.')
+            && part
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+    };
+    model
+        .split_once('/')
+        .is_some_and(|(owner, name)| is_part(owner) && is_part(name))
+}
+
 /// The names of all models, in order.
 pub(super) fn names() -> Vec<&'static str> {
     MODELS.iter().map(|model| model.name).collect()
@@ -218,6 +266,19 @@ mod tests {
     fn finds_every_model_whatever_the_capitals() {
         for model in &MODELS {
             assert_eq!(find(&model.name.to_uppercase()).unwrap(), model);
+        }
+    }
+
+    #[test]
+    fn a_name_in_any_capitals_and_a_repository_are_the_same_pinned_model() {
+        let pinned = resolve("ViT-B/32").unwrap();
+        assert!(pinned.revision.is_some());
+        for same in ["vit-b/32", "openai/clip-vit-base-patch32"] {
+            assert_eq!(resolve(same).unwrap(), pinned);
+        }
+        assert_eq!(resolve("someone/model").unwrap().revision, None);
+        for unknown in ["ViT-B/33", "banana", "../model", "a/b/c"] {
+            assert!(resolve(unknown).is_err(), "{unknown}");
         }
     }
 

@@ -50,12 +50,7 @@ impl ModifiedResNetShape {
         let width = first.first().copied().unwrap_or(0);
         let positions = tower.shape("attnpool.positional_embedding")?;
         let cells = positions.first().copied().unwrap_or(0).saturating_sub(1);
-        let blocks = |stage| {
-            let stage = tower.at(&format!("layer{stage}"));
-            (0..)
-                .take_while(|i| stage.has(&format!("{i}.conv1.weight")))
-                .count()
-        };
+        let blocks = |stage| tower.count(&format!("layer{stage}"));
         Ok(ModifiedResNetShape {
             image_size: cells.isqrt() * REDUCTION,
             width,

@@ -122,13 +122,20 @@ const WITHOUT_EFFECT: [&str; 8] = [
 ];
 
 /// Values that fields of other towers have when they say what the towers here are.
-const USUAL: [(&str, &str); 6] = [
+const USUAL: [(&str, &str); 13] = [
     ("pool_type", "tok"),
     ("pool_type", "argmax"),
     ("attn_pooler_heads", "8"),
     ("pos_embed_type", "learnable"),
     ("text_mask", "first"),
     ("pad_id", "0"),
+    ("eos_id", "2"),
+    ("proj_type", "linear"),
+    ("attn_pooler_queries", "256"),
+    ("timm_pool", "avg"),
+    ("timm_proj", "linear"),
+    ("hf_proj_type", "mlp"),
+    ("hf_pooler_type", "mean_pooler"),
 ];
 
 /// Reads the sizes of the towers and how pictures are prepared.

@@ -5,7 +5,7 @@
 //! refused, since whoever opens it with PyTorch would run it.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Read};
 use std::path::Path;
 
 use candle_core::pickle::{Object, Stack};
@@ -23,6 +23,9 @@ const HARMLESS: [(&str, &str); 6] = [
     ("torch._tensor", "_rebuild_from_type_v2"),
     ("torch.nn.parameter", "Parameter"),
 ];
+
+/// Most bytes of a pickle that are read: the tensors themselves lie elsewhere.
+const MAX_PROGRAM_BYTES: u64 = 64 << 20;
 
 /// Where training programs keep the tensors among other things.
 const STATE_DICT: &str = "state_dict";
@@ -58,6 +61,9 @@ pub(super) fn state_dict(path: &Path) -> Result<StateDict, EncoderError> {
         cause,
     })?;
     if let Some((module, function)) = foreign(&object) {
+        if module.starts_with("__torch__") {
+            return Err(EncoderError::TorchScript { path: path.into() });
+        }
         return Err(EncoderError::PickledCode {
             path: path.into(),
             function: format!("{module}.{function}"),
@@ -86,7 +92,8 @@ fn parse(path: &Path) -> Result<Object, Cause> {
         })
         .ok_or("the archive holds no data.pkl")?;
     let mut stack = Stack::empty();
-    stack.read_loop(&mut BufReader::new(archive.by_index(program)?))?;
+    let program = archive.by_index(program)?.take(MAX_PROGRAM_BYTES);
+    stack.read_loop(&mut BufReader::new(program))?;
     Ok(stack.finalize()?)
 }
 

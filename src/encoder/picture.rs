@@ -66,6 +66,8 @@ pub struct Picture {
     width: usize,
     height: usize,
     rgb: Vec<u8>,
+    /// Whether it has been scaled and cropped for an encoder.
+    is_prepared: bool,
 }
 
 impl Picture {
@@ -93,7 +95,12 @@ impl Picture {
                 got: rgb.len(),
             });
         }
-        Ok(Picture { width, height, rgb })
+        Ok(Picture {
+            width,
+            height,
+            rgb,
+            is_prepared: false,
+        })
     }
 
     /// Reads and decodes an image file.
@@ -138,7 +145,23 @@ impl Picture {
     /// A picture whose length is known to fit.
     pub(super) fn from_trusted(width: usize, height: usize, rgb: Vec<u8>) -> Self {
         debug_assert_eq!(rgb.len(), 3 * width * height);
-        Picture { width, height, rgb }
+        Picture {
+            width,
+            height,
+            rgb,
+            is_prepared: false,
+        }
+    }
+
+    /// The same picture, marked as scaled and cropped for an encoder.
+    pub(super) fn prepared(mut self) -> Self {
+        self.is_prepared = true;
+        self
+    }
+
+    /// Whether it has been scaled and cropped for an encoder.
+    pub(super) fn is_prepared(&self) -> bool {
+        self.is_prepared
     }
 
     /// Width in pixels.

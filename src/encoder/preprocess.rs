@@ -58,6 +58,11 @@ struct Profile {
     resample: Option<u8>,
     image_mean: Option<[f32; 3]>,
     image_std: Option<[f32; 3]>,
+    do_resize: Option<bool>,
+    do_center_crop: Option<bool>,
+    do_rescale: Option<bool>,
+    rescale_factor: Option<f64>,
+    do_normalize: Option<bool>,
 }
 
 /// Old files give a number, newer ones an object.
@@ -104,6 +109,20 @@ impl Preprocessing {
         {
             return Err(unusable("resample", filter.to_string(), "3 (bicubic)"));
         }
+        for (field, is_done) in [
+            ("do_resize", profile.do_resize),
+            ("do_rescale", profile.do_rescale),
+            ("do_normalize", profile.do_normalize),
+        ] {
+            if is_done == Some(false) {
+                return Err(unusable(field, "false".into(), "true"));
+            }
+        }
+        if let Some(factor) = profile.rescale_factor
+            && (factor * 255.0 - 1.0).abs() > 1e-6
+        {
+            return Err(unusable("rescale_factor", factor.to_string(), "1/255"));
+        }
         let crop = match profile.crop_size {
             None => image_size,
             Some(Size::Number(side)) => side,
@@ -130,6 +149,15 @@ impl Preprocessing {
             Some(Size::ShortestEdge { shortest_edge }) => Resize::ShortestSide(shortest_edge),
             Some(Size::Both { height, width }) => Resize::Exactly { width, height },
         };
+        let is_square =
+            matches!(resize, Resize::Exactly { width, height } if (width, height) == (crop, crop));
+        if profile.do_center_crop == Some(false) && !is_square {
+            return Err(unusable(
+                "do_center_crop",
+                "false".into(),
+                "true, or a size of height and width that the tower sees",
+            ));
+        }
         if matches!(
             resize,
             Resize::ShortestSide(0)
@@ -218,7 +246,7 @@ impl Preprocessing {
 
     /// Scales and crops: a square of [`image_size`](Self::image_size) pixels, black where the picture does not reach.
     ///
-    /// A picture that already has that size comes back as it is.
+    /// A picture that has been prepared comes back as it is.
     #[must_use]
     pub fn prepare(&self, picture: &Picture) -> Picture {
         if self.is_prepared(picture) {
@@ -235,20 +263,19 @@ impl Preprocessing {
         };
         let part = resize(picture, width, height, window);
         if across.length == self.crop && down.length == self.crop {
-            return part;
+            return part.prepared();
         }
         let mut canvas = vec![0; 3 * self.crop * self.crop];
         let rows = canvas.chunks_exact_mut(3 * self.crop).skip(down.to);
         for (row, source) in rows.zip(part.rgb().chunks_exact(3 * part.width())) {
             row[3 * across.to..][..source.len()].copy_from_slice(source);
         }
-        Picture::from_trusted(self.crop, self.crop, canvas)
+        Picture::from_trusted(self.crop, self.crop, canvas).prepared()
     }
 
     /// Whether [`prepare`](Self::prepare) has nothing to do.
     pub(super) fn is_prepared(&self, picture: &Picture) -> bool {
-        (picture.width(), picture.height()) == (self.crop, self.crop)
-            && self.scaled_size(self.crop, self.crop) == (self.crop, self.crop)
+        picture.is_prepared() && (picture.width(), picture.height()) == (self.crop, self.crop)
     }
 
     /// The normalised pixels of a prepared picture, `(3, image_size, image_size)`, written to `out`.
@@ -335,6 +362,13 @@ mod tests {
         assert!(other_size.ends_with("crop_size is 336, expected the image_size of config.json"));
         let bilinear = profile(r#"{"resample": 2}"#, 224).unwrap_err();
         assert!(bilinear.ends_with("resample is 2, expected 3 (bicubic)"));
+        let uncropped = profile(r#"{"do_center_crop": false}"#, 224).unwrap_err();
+        assert!(uncropped.contains("do_center_crop is false"), "{uncropped}");
+        let raw = profile(r#"{"do_normalize": false}"#, 224).unwrap_err();
+        assert!(
+            raw.ends_with("do_normalize is false, expected true"),
+            "{raw}"
+        );
         let flat = profile(r#"{"image_std": [1, 0, 1]}"#, 224).unwrap_err();
         assert!(flat.contains("image_std is [1.0, 0.0, 1.0], expected positive numbers"));
     }
@@ -368,9 +402,15 @@ mod tests {
 
     #[test]
     fn preparing_twice_changes_nothing() {
-        let openai = Preprocessing::openai(8);
         let picture = Picture::from_rgb(11, 9, (0..=255).cycle().take(297).collect()).unwrap();
-        let once = openai.prepare(&picture);
-        assert_eq!(openai.prepare(&once), once);
+        for json in [
+            "{}",
+            r#"{"size": 9}"#,
+            r#"{"size": {"height": 3, "width": 5}}"#,
+        ] {
+            let preprocessing = profile(json, 8).unwrap();
+            let once = preprocessing.prepare(&picture);
+            assert_eq!(preprocessing.prepare(&once), once, "{json}");
+        }
     }
 }

@@ -279,6 +279,58 @@ fn sizes_follow_from_the_weights_where_no_file_has_them() {
 }
 
 #[test]
+fn a_missing_tensor_is_named_with_and_without_a_configuration() {
+    let Fixture { mut models, .. } = fixture();
+    for (model, gone) in [
+        ("ViT-B-32", "visual.transformer.resblocks.1.mlp.c_fc.weight"),
+        ("RN50", "visual.layer3.2.conv1.weight"),
+        ("RN50", "visual.attnpool.c_proj.bias"),
+    ] {
+        let model = models.iter_mut().find(|entry| entry.name == model).unwrap();
+        let tensors = model.tensors.clone();
+        model.tensors.retain(|tensor| tensor.0 != gone);
+        let folder = tempfile::tempdir().unwrap();
+        publish(model, folder.path());
+        model.tensors = tensors;
+        for _ in 0..2 {
+            let error = ClipEncoder::from_folder(folder.path(), super::Device::Cpu).unwrap_err();
+            let expected = format!("open_clip_model.safetensors has no tensor {gone};");
+            assert!(error.to_string().contains(&expected), "{error}");
+            let _ = std::fs::remove_file(folder.path().join("open_clip_config.json"));
+        }
+    }
+}
+
+#[test]
+fn a_tower_that_the_configuration_does_not_describe_is_refused() {
+    let mut models = fixture().models;
+    let model = &mut models[0];
+    let vision =
+        &mut model.files.get_mut("open_clip_config.json").unwrap()["model_cfg"]["vision_cfg"];
+    vision["layers"] = json!(2);
+    let folder = tempfile::tempdir().unwrap();
+    publish(model, folder.path());
+    let error = ClipEncoder::from_folder(folder.path(), super::Device::Cpu).unwrap_err();
+    let expected = "tensor visual.transformer.resblocks.2.";
+    assert!(error.to_string().contains(expected), "{error}");
+}
+
+#[test]
+fn tokens_of_another_encoder_are_refused() {
+    let encoder = load(&fixture().models[0]);
+    for (ids, end) in [(vec![], 0), (vec![1, 2], 2), (vec![1; 78], 5)] {
+        let tokens = Tokens {
+            ids,
+            end,
+            types: Vec::new(),
+            is_cut: false,
+        };
+        let error = encoder.embed_tokens(&[&tokens]).unwrap_err().to_string();
+        assert!(error.starts_with("row 0 has"), "{error}");
+    }
+}
+
+#[test]
 fn a_model_of_transformers_without_its_configuration_is_refused() {
     let models = fixture().models;
     let model = models

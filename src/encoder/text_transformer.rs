@@ -19,8 +19,6 @@ pub(super) struct TextTransformer {
     token_embedding: Tensor,
     /// `(context length, w)`.
     positions: Tensor,
-    /// `(context length, context length)`.
-    mask: Tensor,
     transformer: Transformer,
     last_norm: LayerNorm,
     /// `(w, dimension)`.
@@ -52,11 +50,15 @@ impl TextTransformer {
         Ok(TextTransformer {
             token_embedding: embeddings.tensor("token_embedding.weight", &[shape.vocabulary, w])?,
             positions: embeddings.tensor("position_embedding.weight", &[context, w])?,
-            mask: causal_mask(context, weights.device())?,
             transformer: Transformer::load(&tower.at("encoder"), &shape.transformer)?,
             last_norm: LayerNorm::load(&tower.at("final_layer_norm"), w, epsilon)?,
             projection: weights.transposed("text_projection.weight", &[dimension, w])?,
         })
+    }
+
+    /// Largest number of tokens of a text.
+    pub(super) fn context(&self) -> usize {
+        self.positions.dims()[0]
     }
 
     /// Features `(b, dimension)`, not yet of unit length.
@@ -114,7 +116,7 @@ impl TextTransformer {
             .index_select(&ids, 0)?
             .reshape((rows, width, w))?
             .broadcast_add(&self.positions.narrow(0, 0, width)?)?;
-        let mask = self.mask.narrow(0, 0, width)?.narrow(1, 0, width)?;
+        let mask = causal_mask(width, device)?;
         let ends = (0..)
             .zip(&batch.ends)
             .map(|(row, end)| (row * width + end) as u32);

@@ -11,7 +11,7 @@
 use candle_core::{Result, Tensor};
 
 use super::EncoderError;
-use super::attention::{attention, plain_attention};
+use super::attention::{Attention, attention, plain_attention};
 use super::checkpoint::Weights;
 use super::kernels::{self, Activation, floats, plain};
 
@@ -151,7 +151,13 @@ impl Block {
         kernels::matmul(&buffers.narrow, weight, &mut buffers.wide)?;
         let mut mixed = std::mem::take(&mut buffers.mixed);
         mixed.resize(x.len(), 0.0);
-        attention(&buffers.wide, &bias, tokens, self.heads, causal, &mut mixed);
+        let all = Attention {
+            tokens,
+            heads: self.heads,
+            causal,
+            relative: None,
+        };
+        attention(&buffers.wide, &bias, all, &mut mixed);
         Ok(mixed)
     }
 
@@ -192,15 +198,19 @@ impl Block {
 }
 
 /// A matrix, ready to stand on the right of a product, and a bias.
-struct Linear {
+pub(super) struct Linear {
     /// `(inputs, outputs)`.
-    weight: Tensor,
+    pub(super) weight: Tensor,
     /// `(outputs)`.
-    bias: Tensor,
+    pub(super) bias: Tensor,
 }
 
 impl Linear {
-    fn load(
+    /// Loads `weight`, `(outputs, inputs)`, and `bias`, `(outputs)`.
+    ///
+    /// # Errors
+    /// See [`Weights::tensor`].
+    pub(super) fn load(
         weights: &Weights<'_>,
         inputs: usize,
         outputs: usize,
@@ -209,7 +219,10 @@ impl Linear {
     }
 
     /// Several matrices with the same inputs as one, their outputs side by side.
-    fn load_side_by_side(
+    ///
+    /// # Errors
+    /// See [`Weights::tensor`].
+    pub(super) fn load_side_by_side(
         parts: &[Weights<'_>],
         inputs: usize,
         outputs: usize,
@@ -226,7 +239,8 @@ impl Linear {
         })
     }
 
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    /// On any device: `(rows, inputs)` to `(rows, outputs)`.
+    pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
         x.matmul(&self.weight)?.broadcast_add(&self.bias)
     }
 }
@@ -239,7 +253,7 @@ pub(super) struct LayerNorm {
 }
 
 impl LayerNorm {
-    /// Loads `weight` and `bias`, both `(w)`.
+    /// Loads `weight` and `bias`, both `(w)`, or `gamma` and `beta` as old files call them.
     ///
     /// # Errors
     /// See [`Weights::tensor`].
@@ -248,9 +262,13 @@ impl LayerNorm {
         width: usize,
         epsilon: f64,
     ) -> std::result::Result<Self, EncoderError> {
+        let (weight, bias) = match weights.has("gamma") {
+            true => ("gamma", "beta"),
+            false => ("weight", "bias"),
+        };
         Ok(LayerNorm {
-            weight: weights.tensor("weight", &[width])?,
-            bias: weights.tensor("bias", &[width])?,
+            weight: weights.tensor(weight, &[width])?,
+            bias: weights.tensor(bias, &[width])?,
             epsilon: epsilon as f32,
         })
     }

@@ -39,6 +39,11 @@ fn answer(mut stream: &TcpStream, folder: &Path, asked: &Mutex<Vec<String>>) {
     let headers: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
     let path = request.split(' ').nth(1).unwrap_or_default();
     asked.lock().unwrap().push(path.to_owned());
+    if path.starts_with("/someone/private/") {
+        let refused = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        stream.write_all(refused.as_bytes()).unwrap();
+        return;
+    }
     let name = path.strip_prefix("/someone/model/resolve/main/");
     let Some(content) = name.and_then(|name| fs::read(folder.join(name)).ok()) else {
         let missing = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
@@ -66,19 +71,16 @@ fn answer(mut stream: &TcpStream, folder: &Path, asked: &Mutex<Vec<String>>) {
 }
 
 fn fit(folder: &Path, endpoint: &str, offline: bool) -> Output {
+    fit_model(folder, "someone/model", endpoint, offline)
+}
+
+fn fit_model(folder: &Path, model: &str, endpoint: &str, offline: bool) -> Output {
     fs::write(
         folder.join("texts.txt"),
         "red circle\nblue star\n".repeat(5),
     )
     .unwrap();
-    let arguments = [
-        "--text-file",
-        "texts.txt",
-        "--clip-model",
-        "someone/model",
-        "-k",
-        "2",
-    ];
+    let arguments = ["--text-file", "texts.txt", "--clip-model", model, "-k", "2"];
     Command::new(env!("CARGO_BIN_EXE_vmfmix"))
         .current_dir(folder)
         .args(arguments)
@@ -107,6 +109,35 @@ fn a_model_is_fetched_once_and_then_serves_offline() {
         .filter(|path| path.ends_with("/model.safetensors"));
     // One request for the size, one for the content.
     assert_eq!(weights.count(), 2, "{asked:?}");
+}
+
+#[test]
+fn a_model_in_the_cache_needs_no_answer_about_files_it_does_not_have() {
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("datasets/tiny-clip");
+    let copied = TempDir::new().unwrap();
+    for file in ["config.json", "tokenizer.json", "model.safetensors"] {
+        fs::copy(model.join(file), copied.path().join(file)).unwrap();
+    }
+    let hub = Hub::of(copied.path().into());
+    let folder = TempDir::new().unwrap();
+    for endpoint in [&hub.endpoint, "http://127.0.0.1:9"] {
+        let output = fit(folder.path(), endpoint, false);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{error}");
+    }
+}
+
+#[test]
+fn a_repository_that_may_not_be_read_is_told_from_one_that_is_not_there() {
+    let hub = Hub::of(PathBuf::from("/nowhere"));
+    let folder = TempDir::new().unwrap();
+    let output = fit_model(folder.path(), "someone/private", &hub.endpoint, false);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        error.contains("config.json of someone/private is refused by"),
+        "{error}"
+    );
+    assert!(error.contains("set HF_TOKEN"), "{error}");
 }
 
 #[test]

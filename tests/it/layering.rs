@@ -32,7 +32,6 @@ const LAYERS: [(&str, usize, &[&str]); 11] = [
         &[
             "candle_core",
             "candle_nn",
-            "candle_transformers",
             "flate2",
             "hf_hub",
             "image",

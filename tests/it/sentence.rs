@@ -168,7 +168,8 @@ fn a_transformer_without_modules_is_pooled_by_its_mean() {
         bare.embed_texts(&["a star"]).unwrap(),
         load("bert").embed_texts(&["a star"]).unwrap(),
     );
-    assert_eq!(bare, whole);
+    let whole = whole.row(0).to_vec();
+    assert!(largest_difference(bare.row(0), &whole) < TOLERANCE);
 }
 
 #[test]

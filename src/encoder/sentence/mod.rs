@@ -15,7 +15,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::path::Path;
+use std::path::{Component, Path};
 
 use ndarray::Array2;
 use serde::Deserialize;
@@ -58,11 +58,24 @@ pub struct SentenceEncoder {
     device: candle_core::Device,
     tokenizer: SentenceTokenizer,
     model: SentenceModel,
+    /// Coordinates of a token's state.
+    width: usize,
     pooling: Pooling,
     /// Tokens at the beginning of each text that the pooling leaves out.
     skipped: usize,
     steps: Vec<Step>,
 }
+
+/// For whom the settings of the transformer were named, newest first.
+const SETTINGS: [&str; 7] = [
+    "bert",
+    "roberta",
+    "distilbert",
+    "camembert",
+    "albert",
+    "xlm-roberta",
+    "xlnet",
+];
 
 /// One entry of `modules.json`.
 #[derive(Deserialize)]
@@ -113,6 +126,17 @@ impl SentenceEncoder {
             module: module.kind.clone(),
             expected,
         };
+        for module in &modules {
+            let mut parts = Path::new(&module.path).components();
+            if !parts.all(|part| matches!(part, Component::Normal(_))) {
+                return Err(EncoderError::ConfigValue {
+                    path: modules_path.clone().unwrap_or_default(),
+                    field: "path",
+                    got: module.path.clone(),
+                    expected: "a folder inside the model's",
+                });
+            }
+        }
         let mut modules = modules.iter();
         let folder = match modules.next() {
             Some(module) if module.is("Transformer") => module.path.as_str(),
@@ -153,6 +177,7 @@ impl SentenceEncoder {
         Ok(SentenceEncoder {
             name: name.into(),
             dimension,
+            width: config.hidden_size,
             model: SentenceModel::load(&weights_below(files, folder)?, &config, &device)?,
             device,
             tokenizer,
@@ -175,7 +200,14 @@ fn load_tokenizer(
     folder: &str,
     config: &SentenceConfig,
 ) -> Result<SentenceTokenizer, EncoderError> {
-    let settings_path = files.find(&below(folder, "sentence_bert_config.json"))?;
+    let mut settings_path = None;
+    for kind in SETTINGS {
+        let file = format!("sentence_{kind}_config.json");
+        settings_path = files.find(&below(folder, &file))?;
+        if settings_path.is_some() {
+            break;
+        }
+    }
     let settings: TransformerSettings = match &settings_path {
         Some(path) => read_json(path)?,
         None => TransformerSettings::default(),
@@ -254,12 +286,8 @@ impl Encoder for SentenceEncoder {
     }
 
     fn embed_tokens(&self, tokens: &[&Tokens]) -> Result<Array2<f32>, EncoderError> {
-        let rows = self.model.pad(tokens);
-        if rows.count == 0 || rows.width == 0 {
-            return Ok(Array2::zeros((rows.count, self.dimension)));
-        }
-        let states = self.model.forward(&rows)?;
-        let mut x = self.pooling.forward(&states, &rows.lengths, self.skipped)?;
+        let states = self.model.states(tokens)?;
+        let mut x = self.pooling.pool(&states, self.width, self.skipped);
         for step in &self.steps {
             x = step.forward(x, &self.device)?;
         }

@@ -1,20 +1,18 @@
 //! The transformers that sentence encoders are made of, by the `model_type` of their `config.json`.
 //!
-//! `bert`, `roberta` and `xlm-roberta` are those of candle-transformers; `mpnet` and `distilbert` are in `post_norm`.
+//! They differ in names, in what is added to a token's vector, and in MPNet's relative positions: `post_norm` has them all.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 
-use candle_core::{DType, Device, Result, Shape, Tensor};
-use candle_nn::var_builder::SimpleBackend;
-use candle_nn::{Init, VarBuilder};
-use candle_transformers::models::{bert, xlm_roberta};
+use candle_core::{Device, Result};
+use rayon::prelude::*;
 use serde::Deserialize;
 
-use super::super::checkpoint::{Checkpoint, Weights};
+use super::super::checkpoint::Checkpoint;
 use super::super::config::{model_type, read_json};
+use super::super::kernels::{Activation, items_per_task};
 use super::super::{EncoderError, Tokens, models};
-use super::post_norm::{BUCKETS, PostNorm, PostNormKind};
+use super::post_norm::{BUCKETS, PostNorm};
 
 /// The families that can be run, as `model_type` spells them.
 const FAMILIES: [(&str, Family); 5] = [
@@ -25,27 +23,14 @@ const FAMILIES: [(&str, Family); 5] = [
     ("distilbert", Family::DistilBert),
 ];
 
+/// A kind of transformer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Family {
+pub(super) enum Family {
     Bert,
     /// RoBERTa and XLM-R, which differ in their tokeniser only.
     Roberta,
     Mpnet,
     DistilBert,
-}
-
-/// The non-linearity of the perceptrons.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-pub(super) enum HiddenActivation {
-    /// By the error function.
-    #[default]
-    #[serde(rename = "gelu")]
-    Gelu,
-    /// By the hyperbolic tangent.
-    #[serde(rename = "gelu_new", alias = "gelu_pytorch_tanh", alias = "gelu_fast")]
-    GeluTanh,
-    #[serde(rename = "relu")]
-    Relu,
 }
 
 /// `config.json` of a model of the BERT family; DistilBERT has names of its own for the same sizes.
@@ -62,11 +47,11 @@ pub(super) struct SentenceConfig {
     #[serde(alias = "hidden_dim")]
     pub(super) intermediate_size: usize,
     #[serde(alias = "activation", default)]
-    pub(super) hidden_act: HiddenActivation,
+    pub(super) hidden_act: Activation,
     #[serde(default = "defaults::max_position_embeddings")]
     pub(super) max_position_embeddings: usize,
     #[serde(default = "defaults::type_vocab_size")]
-    type_vocab_size: usize,
+    pub(super) type_vocab_size: usize,
     #[serde(default = "defaults::layer_norm_eps")]
     pub(super) layer_norm_eps: f64,
     pad_token_id: Option<u32>,
@@ -174,7 +159,8 @@ impl SentenceConfig {
         }
     }
 
-    fn padding(&self) -> u32 {
+    /// The token that fills rows up.
+    pub(super) fn padding(&self) -> u32 {
         match self.family() {
             Family::Bert | Family::DistilBert => self.pad_token_id.unwrap_or(0),
             Family::Roberta => self.pad_token_id.unwrap_or(1),
@@ -183,49 +169,22 @@ impl SentenceConfig {
         }
     }
 
-    fn family(&self) -> Family {
+    /// Its kind.
+    pub(super) fn family(&self) -> Family {
         let known = FAMILIES.iter().find(|(name, _)| *name == self.model_type);
         known.expect("checked by from_file").1
     }
 }
 
-impl From<HiddenActivation> for candle_nn::Activation {
-    fn from(activation: HiddenActivation) -> Self {
-        match activation {
-            HiddenActivation::Gelu => candle_nn::Activation::Gelu,
-            HiddenActivation::GeluTanh => candle_nn::Activation::NewGelu,
-            HiddenActivation::Relu => candle_nn::Activation::Relu,
-        }
-    }
-}
-
-/// Tokens of several texts, padded to the longest.
-pub(super) struct TokenRows {
-    /// Ids, `(count, width)`.
-    pub(super) ids: Vec<u32>,
-    /// Segments, `(count, width)`.
-    types: Vec<u32>,
-    /// Number of tokens of each row.
-    pub(super) lengths: Vec<usize>,
-    pub(super) count: usize,
-    pub(super) width: usize,
-}
-
 /// A transformer: tokens to states.
 pub(super) struct SentenceModel {
-    network: Network,
-    padding: u32,
+    network: PostNorm,
+    width: usize,
     device: Device,
 }
 
-enum Network {
-    Bert(bert::BertModel),
-    Roberta(xlm_roberta::XLMRobertaModel),
-    PostNorm(PostNorm),
-}
-
 impl SentenceModel {
-    /// Loads the transformer from a weight file.
+    /// Loads the transformer from weight files.
     ///
     /// # Errors
     /// [`EncoderError::Checkpoint`], [`EncoderError::MissingTensor`], [`EncoderError::TensorShape`].
@@ -239,162 +198,43 @@ impl SentenceModel {
         // A checkpoint with a head keeps the transformer under the family's name.
         let prefix = ["", &config.model_type, "roberta"]
             .into_iter()
-            .find(|name| {
-                let norm = weights.at(name).at("embeddings.LayerNorm");
-                norm.has("weight") || norm.has("gamma")
-            });
-        let network = with_var_builder(weights.at(prefix.unwrap_or_default()), |weights| {
-            Network::load(&weights, config)
-        })?;
+            .find(|name| weights.at(name).has("embeddings.word_embeddings.weight"));
         Ok(SentenceModel {
-            network,
-            padding: config.padding(),
+            network: PostNorm::load(&weights.at(prefix.unwrap_or_default()), config)?,
+            width: config.hidden_size,
             device: device.clone(),
         })
     }
 
-    /// Pads the tokens of a batch.
-    pub(super) fn pad(&self, tokens: &[&Tokens]) -> TokenRows {
-        let lengths: Vec<usize> = tokens.iter().map(|row| row.ids.len()).collect();
-        let width = lengths.iter().copied().max().unwrap_or(0);
-        let mut ids = vec![self.padding; tokens.len() * width];
-        let mut types = vec![0; tokens.len() * width];
-        for (i, row) in tokens.iter().enumerate() {
-            ids[i * width..][..row.ids.len()].copy_from_slice(&row.ids);
-            types[i * width..][..row.types.len()].copy_from_slice(&row.types);
+    /// States of all tokens of each text, `(tokens, hidden size)`.
+    pub(super) fn states(&self, texts: &[&Tokens]) -> Result<Vec<Vec<f32>>> {
+        let longest = texts.iter().map(|text| text.ids.len()).max().unwrap_or(0);
+        if self.device.is_cpu() {
+            let parts: Vec<Vec<Vec<f32>>> = texts
+                .par_chunks(items_per_task(texts.len(), longest))
+                .map(|texts| {
+                    let states = self.network.run(texts)?;
+                    let mut rest = &states[..];
+                    let of_each = texts.iter().map(|text| {
+                        let (this, after) = rest.split_at(text.ids.len() * self.width);
+                        rest = after;
+                        this.to_vec()
+                    });
+                    Ok(of_each.collect())
+                })
+                .collect::<Result<_>>()?;
+            return Ok(parts.into_iter().flatten().collect());
         }
-        TokenRows {
-            ids,
-            types,
-            lengths,
-            count: tokens.len(),
-            width,
+        if longest == 0 {
+            return Ok(vec![Vec::new(); texts.len()]);
         }
-    }
-
-    /// States of all tokens, `(count, width, hidden size)`.
-    pub(super) fn forward(&self, rows: &TokenRows) -> Result<Tensor> {
-        let (count, width) = (rows.count, rows.width);
-        let visible = rows
-            .lengths
-            .iter()
-            .flat_map(|&length| (0..width).map(move |at| if at < length { 1.0_f32 } else { 0.0 }));
-        let visible = Tensor::from_iter(visible, &self.device)?.reshape((count, width))?;
-        let ids = || Tensor::from_slice(&rows.ids, (count, width), &self.device);
-        let types = || Tensor::from_slice(&rows.types, (count, width), &self.device);
-        match &self.network {
-            Network::Bert(model) => model.forward(&ids()?, &types()?, Some(&visible)),
-            Network::Roberta(model) => {
-                model.forward(&ids()?, &visible, &types()?, None, None, None)
-            }
-            Network::PostNorm(model) => {
-                let mask = ((visible - 1.0)? * f64::from(f32::MAX))?;
-                model.forward(rows, &mask.reshape((count, 1, 1, width))?)
-            }
-        }
-    }
-}
-
-impl Network {
-    fn load(weights: &VarBuilder<'_>, config: &SentenceConfig) -> Result<Self> {
-        match config.family() {
-            Family::Bert => {
-                let config = bert::Config {
-                    vocab_size: config.vocab_size,
-                    hidden_size: config.hidden_size,
-                    num_hidden_layers: config.num_hidden_layers,
-                    num_attention_heads: config.num_attention_heads,
-                    intermediate_size: config.intermediate_size,
-                    hidden_act: match config.hidden_act {
-                        HiddenActivation::Gelu => bert::HiddenAct::Gelu,
-                        HiddenActivation::GeluTanh => bert::HiddenAct::GeluApproximate,
-                        HiddenActivation::Relu => bert::HiddenAct::Relu,
-                    },
-                    max_position_embeddings: config.max_position_embeddings,
-                    type_vocab_size: config.type_vocab_size,
-                    layer_norm_eps: config.layer_norm_eps,
-                    pad_token_id: config.padding() as usize,
-                    // The prefix is known: a second try with another would hide the first error.
-                    model_type: None,
-                    ..bert::Config::default()
-                };
-                bert::BertModel::load(weights.clone(), &config).map(Network::Bert)
-            }
-            Family::Roberta => {
-                let config = xlm_roberta::Config {
-                    hidden_size: config.hidden_size,
-                    layer_norm_eps: config.layer_norm_eps,
-                    attention_probs_dropout_prob: 0.0,
-                    hidden_dropout_prob: 0.0,
-                    num_attention_heads: config.num_attention_heads,
-                    position_embedding_type: "absolute".into(),
-                    intermediate_size: config.intermediate_size,
-                    hidden_act: config.hidden_act.into(),
-                    num_hidden_layers: config.num_hidden_layers,
-                    vocab_size: config.vocab_size,
-                    max_position_embeddings: config.max_position_embeddings,
-                    type_vocab_size: config.type_vocab_size,
-                    pad_token_id: config.padding(),
-                };
-                xlm_roberta::XLMRobertaModel::new(&config, weights.clone()).map(Network::Roberta)
-            }
-            Family::Mpnet => {
-                PostNorm::load(weights, config, PostNormKind::Mpnet).map(Network::PostNorm)
-            }
-            Family::DistilBert => {
-                PostNorm::load(weights, config, PostNormKind::DistilBert).map(Network::PostNorm)
-            }
-        }
-    }
-}
-
-/// Hands `weights` to code that loads from a `VarBuilder`, and gives back the typed error of a tensor that failed.
-fn with_var_builder<T>(
-    weights: Weights<'_>,
-    load: impl FnOnce(VarBuilder<'_>) -> Result<T>,
-) -> std::result::Result<T, EncoderError> {
-    let failure = Arc::new(Mutex::new(None));
-    let device = weights.device().clone();
-    let tensors = Tensors {
-        weights,
-        failure: failure.clone(),
-    };
-    load(VarBuilder::from_backend(
-        Box::new(tensors),
-        DType::F32,
-        device,
-    ))
-    .map_err(|error| {
-        let failure = failure
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        failure.unwrap_or_else(|| error.into())
-    })
-}
-
-/// [`Weights`] behind the interface of a `VarBuilder`.
-struct Tensors<'a> {
-    weights: Weights<'a>,
-    /// The first error, which candle's own error type cannot carry.
-    failure: Arc<Mutex<Option<EncoderError>>>,
-}
-
-impl SimpleBackend for Tensors<'_> {
-    fn get(&self, shape: Shape, name: &str, _: Init, _: DType, _: &Device) -> Result<Tensor> {
-        self.weights.tensor(name, shape.dims()).map_err(|error| {
-            let message = candle_core::Error::msg(&error);
-            let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-            failure.get_or_insert(error);
-            message
-        })
-    }
-
-    fn get_unchecked(&self, name: &str, _: DType, _: &Device) -> Result<Tensor> {
-        candle_core::bail!("the shape of {name} is not known")
-    }
-
-    fn contains_tensor(&self, name: &str) -> bool {
-        self.weights.has(name)
+        let states = self
+            .network
+            .forward(texts)?
+            .flatten_all()?
+            .to_vec1::<f32>()?;
+        let rows = states.chunks_exact(longest * self.width).zip(texts);
+        let of_each = rows.map(|(row, text)| row[..text.ids.len() * self.width].to_vec());
+        Ok(of_each.collect())
     }
 }

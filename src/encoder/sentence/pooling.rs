@@ -17,7 +17,7 @@
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Result, Tensor};
-use ndarray::{Array2, ArrayView2, Axis, s};
+use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 use rayon::prelude::*;
 use serde::Deserialize;
 
@@ -134,50 +134,43 @@ impl Pooling {
         self.modes.len() * width
     }
 
-    /// `(b, t, w)` states, of which the first `lengths` of each text are no padding, to `(b, dimension)`.
+    /// The states of each text, `(t, width)`, to `(b, dimension)`.
     ///
     /// The first `skipped` tokens of a text do not count; a text that has no others gives zeros.
-    pub(super) fn forward(
-        &self,
-        states: &Tensor,
-        lengths: &[usize],
-        skipped: usize,
-    ) -> Result<Array2<f32>> {
-        let (b, t, w) = states.dims3()?;
-        let values = states.flatten_all()?.to_vec1::<f32>()?;
-        let mut out = Array2::zeros((b, self.dimension(w)));
-        if t * w == 0 {
-            return Ok(out);
-        }
-        out.axis_iter_mut(Axis(0))
-            .into_par_iter()
-            .zip(values.par_chunks(t * w))
-            .zip(lengths)
-            .for_each(|((mut out, states), &length)| {
-                let states = ArrayView2::from_shape((t, w), states).expect("one text");
-                if skipped >= length {
-                    return;
-                }
-                let states = states.slice(s![skipped..length, ..]);
-                for (i, mode) in self.modes.iter().enumerate() {
-                    let pooled = match mode {
-                        Mode::First => states.row(0).to_owned(),
-                        Mode::Last => states.row(states.nrows() - 1).to_owned(),
-                        Mode::Max => states.fold_axis(Axis(0), f32::NEG_INFINITY, |a, &b| a.max(b)),
-                        Mode::Mean => states.sum_axis(Axis(0)) / states.nrows() as f32,
-                        Mode::MeanSqrtLength => {
-                            states.sum_axis(Axis(0)) / (states.nrows() as f32).sqrt()
-                        }
-                        Mode::WeightedMean => {
-                            let weights = (skipped + 1..=length).map(|place| place as f32);
-                            let weights: ndarray::Array1<f32> = weights.collect();
-                            weights.dot(&states) / weights.sum()
-                        }
-                    };
-                    out.slice_mut(s![i * w..(i + 1) * w]).assign(&pooled);
-                }
-            });
-        Ok(out)
+    pub(super) fn pool(&self, texts: &[Vec<f32>], width: usize, skipped: usize) -> Array2<f32> {
+        let mut out = Array2::zeros((texts.len(), self.dimension(width)));
+        let rows = out.axis_iter_mut(Axis(0)).into_par_iter();
+        rows.zip(texts).for_each(|(mut out, states)| {
+            let shape = (states.len() / width, width);
+            let states = ArrayView2::from_shape(shape, states).expect("whole rows");
+            if skipped >= states.nrows() {
+                return;
+            }
+            let length = states.nrows();
+            let states = states.slice(s![skipped.., ..]);
+            for (mode, out) in self.modes.iter().zip(
+                out.as_slice_mut()
+                    .into_iter()
+                    .flat_map(|out| out.chunks_exact_mut(width)),
+            ) {
+                let pooled = match mode {
+                    Mode::First => states.row(0).to_owned(),
+                    Mode::Last => states.row(states.nrows() - 1).to_owned(),
+                    Mode::Max => states.fold_axis(Axis(0), f32::NEG_INFINITY, |a, &b| a.max(b)),
+                    Mode::Mean => states.sum_axis(Axis(0)) / states.nrows() as f32,
+                    Mode::MeanSqrtLength => {
+                        states.sum_axis(Axis(0)) / (states.nrows() as f32).sqrt()
+                    }
+                    Mode::WeightedMean => {
+                        let weights = (skipped + 1..=length).map(|place| place as f32);
+                        let weights: Array1<f32> = weights.collect();
+                        weights.dot(&states) / weights.sum()
+                    }
+                };
+                out.copy_from_slice(&pooled.to_vec());
+            }
+        });
+        out
     }
 }
 
@@ -327,17 +320,13 @@ mod tests {
         Pooling::from_file(&path, 2).map_err(|error| error.to_string())
     }
 
-    /// Two texts of three and one tokens; the padding would show in any mode.
-    fn states() -> Tensor {
-        let values = [
-            [[1.0_f32, 2.0], [3.0, -2.0], [5.0, 9.0]],
-            [[4.0, 6.0], [99.0, 99.0], [99.0, 99.0]],
-        ];
-        Tensor::new(&values, &Device::Cpu).unwrap()
+    /// Two texts of three tokens and one.
+    fn states() -> [Vec<f32>; 2] {
+        [vec![1.0, 2.0, 3.0, -2.0, 5.0, 9.0], vec![4.0, 6.0]]
     }
 
     #[test]
-    fn each_mode_is_its_formula_and_padding_does_not_count() {
+    fn each_mode_is_its_formula() {
         let third = 3.0_f32.sqrt();
         for (mode, expected) in [
             ("cls", [1.0, 2.0]),
@@ -348,7 +337,7 @@ mod tests {
             ("lasttoken", [5.0, 9.0]),
         ] {
             let pooling = pooling(&format!(r#"{{"pooling_mode": "{mode}"}}"#)).unwrap();
-            let pooled = pooling.forward(&states(), &[3, 1], 0).unwrap();
+            let pooled = pooling.pool(&states(), 2, 0);
             for (got, expected) in pooled.row(0).iter().zip(expected) {
                 assert!((got - expected).abs() < 1e-6, "{mode}: {pooled}");
             }
@@ -369,7 +358,7 @@ mod tests {
 
     #[test]
     fn a_text_that_is_all_prompt_gives_zeros() {
-        let pooled = Pooling::mean().forward(&states(), &[3, 1], 2).unwrap();
+        let pooled = Pooling::mean().pool(&states(), 2, 2);
         assert_eq!(pooled.row(0).to_vec(), [5.0, 9.0]);
         assert_eq!(pooled.row(1).to_vec(), [0.0, 0.0]);
     }

@@ -193,14 +193,15 @@ fn word_piece(text: &str, config: &TokenizerConfig) -> String {
         .collect();
     let spelt_as = |names: [&'static str; 2]| {
         let present = names.into_iter().find(|name| vocabulary.contains_key(name));
-        present.unwrap_or(names[0])
+        present.unwrap_or(names[1])
     };
     let special = [
-        spelt_as(["[CLS]", "<s>"]),
-        spelt_as(["[SEP]", "</s>"]),
+        // MPNet has BERT's words among its own, but these first.
+        spelt_as(["<s>", "[CLS]"]),
+        spelt_as(["</s>", "[SEP]"]),
         spelt_as(["[UNK]", "<unk>"]),
-        spelt_as(["[PAD]", "<pad>"]),
-        spelt_as(["[MASK]", "<mask>"]),
+        spelt_as(["<pad>", "[PAD]"]),
+        spelt_as(["<mask>", "[MASK]"]),
     ];
     let id = |word: &str| vocabulary.get(word).copied();
     let added: Vec<_> = special
@@ -239,4 +240,22 @@ fn word_piece(text: &str, config: &TokenizerConfig) -> String {
 /// [`EncoderError::Unreadable`], [`EncoderError::Json`].
 pub(super) fn tokenizer_config(path: Option<&Path>) -> Result<TokenizerConfig, EncoderError> {
     path.map_or_else(|| Ok(TokenizerConfig::default()), read_json)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mpnet_is_framed_by_its_own_words_although_it_knows_those_of_bert() {
+        let framed_by = |words: &str| {
+            let json = word_piece(words, &TokenizerConfig::default());
+            let tokenizer = Inner::from_bytes(json).unwrap();
+            tokenizer.encode("a", true).unwrap().get_tokens().to_vec()
+        };
+        let bert = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n";
+        assert_eq!(framed_by(bert), ["[CLS]", "a", "[SEP]"]);
+        let mpnet = format!("<s>\n<pad>\n</s>\n<mask>\n{bert}");
+        assert_eq!(framed_by(&mpnet), ["<s>", "a", "</s>"]);
+    }
 }
