@@ -47,7 +47,7 @@ pub(super) fn load(
     let mut sources = Vec::new();
     // All files are looked at before the encoder is loaded: a wrong name is told at once.
     let words = names.and_then(|names| names.zero_shot_labels.as_ref());
-    let words = words.map(|path| labels(path)).transpose()?;
+    let words = words.map(labels).transpose()?;
     let vectors = args.embeddings.as_deref().map(vectors).transpose()?;
     let texts = args.text_file.as_ref().map(io::text_file).transpose()?;
     let images = args.image_dir.as_ref().map(io::image_folder).transpose()?;

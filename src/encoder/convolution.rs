@@ -268,7 +268,7 @@ mod tests {
             };
             let x = numbers(&[2, 3, height, width], 0.0);
             let plain = convolution.forward(&x).unwrap();
-            let residual = numbers(&plain.dims(), 3.0);
+            let residual = numbers(plain.dims(), 3.0);
             let plain = (plain + &residual).and_then(|sum| sum.relu()).unwrap();
             let plain = plain.permute((0, 2, 3, 1)).unwrap();
             let residual = images(&residual).values;

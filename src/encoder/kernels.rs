@@ -164,7 +164,7 @@ fn quick_gelu(x: f32) -> f32 {
 /// `(1 + tanh(z)) / 2` is the logistic function of `2 z`.
 #[inline(always)]
 fn gelu_tanh(x: f32) -> f32 {
-    const SQRT_2_OVER_PI: f32 = 0.797_884_56;
+    const SQRT_2_OVER_PI: f32 = 0.797_884_6;
     x / (1.0 + exp(-2.0 * SQRT_2_OVER_PI * (x + 0.044_715 * x * x * x)))
 }
 

@@ -198,10 +198,6 @@ fn features_of_every_kind_of_clip_are_those_of_python() {
             error(images.view(), &model.images),
             error(texts.view(), &model.texts),
         );
-        println!(
-            "{}: images {:.1e}, texts {:.1e}",
-            model.name, errors.0, errors.1
-        );
         assert!(
             errors.0 < TOLERANCE && errors.1 < TOLERANCE,
             "{}: {errors:?}",
