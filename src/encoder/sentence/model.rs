@@ -238,3 +238,49 @@ impl SentenceModel {
         Ok(of_each.collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_processor_computes_what_any_device_would() {
+        let tokens = |ids: &[u32]| Tokens {
+            ids: ids.into(),
+            end: 0,
+            types: vec![0; ids.len()],
+            is_cut: false,
+        };
+        let texts = [
+            tokens(&[2, 5, 7, 3]),
+            tokens(&[2, 3]),
+            tokens(&(2..12).collect::<Vec<_>>()),
+        ];
+        let texts: Vec<&Tokens> = texts.iter().collect();
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/sentence");
+        for (family, config, weights) in [
+            ("bert", "config.json", "model.safetensors"),
+            ("distilbert", "config.json", "pytorch_model.bin"),
+            ("mpnet", "config.json", "model.safetensors"),
+            ("roberta/0_Transformer", "config.json", "model.safetensors"),
+        ] {
+            let folder = fixtures.join(family);
+            let config = SentenceConfig::from_file(&folder.join(config)).unwrap();
+            let weights = [folder.join(weights)];
+            let model = SentenceModel::load(&weights, &config, &Device::Cpu).unwrap();
+            let fused = model.states(&texts).unwrap();
+            let padded = model.network.forward(&texts).unwrap();
+            let width = config.hidden_size;
+            for (i, fused) in fused.iter().enumerate() {
+                let row = padded
+                    .get(i)
+                    .and_then(|row| row.flatten_all()?.to_vec1::<f32>());
+                let row = row.unwrap();
+                assert_eq!(fused.len(), texts[i].ids.len() * width);
+                let differences = fused.iter().zip(&row).map(|(a, b)| (a - b).abs());
+                let largest = differences.fold(0.0, f32::max);
+                assert!(largest < 2e-5, "{family}: {largest:e}");
+            }
+        }
+    }
+}
