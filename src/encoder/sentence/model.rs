@@ -3,16 +3,15 @@
 //! `bert`, `roberta` and `xlm-roberta` are those of candle-transformers; `mpnet` and `distilbert` are in `post_norm`.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 
-use candle_core::{DType, Device, Result, Shape, Tensor};
-use candle_nn::var_builder::SimpleBackend;
-use candle_nn::{Init, VarBuilder};
+use candle_core::{Device, Result, Tensor};
+use candle_nn::VarBuilder;
 use candle_transformers::models::{bert, xlm_roberta};
 use serde::Deserialize;
 
-use super::super::checkpoint::{Checkpoint, Weights};
+use super::super::checkpoint::Checkpoint;
 use super::super::config::{model_type, read_json};
+use super::super::var_builder::with_var_builder;
 use super::super::{EncoderError, Tokens, models};
 use super::post_norm::{BUCKETS, PostNorm, PostNormKind};
 
@@ -36,7 +35,7 @@ enum Family {
 
 /// The non-linearity of the perceptrons.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-pub(super) enum HiddenActivation {
+pub(in super::super) enum HiddenActivation {
     /// By the error function.
     #[default]
     #[serde(rename = "gelu")]
@@ -345,56 +344,5 @@ impl Network {
                 PostNorm::load(weights, config, PostNormKind::DistilBert).map(Network::PostNorm)
             }
         }
-    }
-}
-
-/// Hands `weights` to code that loads from a `VarBuilder`, and gives back the typed error of a tensor that failed.
-fn with_var_builder<T>(
-    weights: Weights<'_>,
-    load: impl FnOnce(VarBuilder<'_>) -> Result<T>,
-) -> std::result::Result<T, EncoderError> {
-    let failure = Arc::new(Mutex::new(None));
-    let device = weights.device().clone();
-    let tensors = Tensors {
-        weights,
-        failure: failure.clone(),
-    };
-    load(VarBuilder::from_backend(
-        Box::new(tensors),
-        DType::F32,
-        device,
-    ))
-    .map_err(|error| {
-        let failure = failure
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        failure.unwrap_or_else(|| error.into())
-    })
-}
-
-/// [`Weights`] behind the interface of a `VarBuilder`.
-struct Tensors<'a> {
-    weights: Weights<'a>,
-    /// The first error, which candle's own error type cannot carry.
-    failure: Arc<Mutex<Option<EncoderError>>>,
-}
-
-impl SimpleBackend for Tensors<'_> {
-    fn get(&self, shape: Shape, name: &str, _: Init, _: DType, _: &Device) -> Result<Tensor> {
-        self.weights.tensor(name, shape.dims()).map_err(|error| {
-            let message = candle_core::Error::msg(&error);
-            let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-            failure.get_or_insert(error);
-            message
-        })
-    }
-
-    fn get_unchecked(&self, name: &str, _: DType, _: &Device) -> Result<Tensor> {
-        candle_core::bail!("the shape of {name} is not known")
-    }
-
-    fn contains_tensor(&self, name: &str) -> bool {
-        self.weights.has(name)
     }
 }
