@@ -262,6 +262,11 @@ impl<'a> Weights<'a> {
         self.checkpoint.naming
     }
 
+    /// Where new tensors belong.
+    pub(super) fn device(&self) -> &Device {
+        &self.checkpoint.device
+    }
+
     /// The tensor in the shape that Hugging Face gives it.
     fn read(&self, name: &str) -> Result<(Tensor, Place, &'a Path), EncoderError> {
         let place = self.checkpoint.naming.place(&self.name(name));

@@ -13,6 +13,7 @@ use super::files::{ConfigFile, ModelFiles};
 use super::hub::HubRepository;
 use super::kernels::{floats, items_per_task};
 use super::modified_resnet::ModifiedResNet;
+use super::rows::unit_rows;
 use super::text_transformer::TextTransformer;
 use super::tokenizer::{TokenBatch, Tokenizer};
 use super::vision_transformer::{CHANNELS, VisionTransformer};
@@ -153,38 +154,6 @@ impl ClipEncoder {
     pub fn preprocessing(&self) -> &Preprocessing {
         &self.preprocessing
     }
-
-    fn pixels(&self, pictures: &[Picture]) -> Result<Tensor, EncoderError> {
-        let side = self.preprocessing.image_size();
-        let mut pixels = vec![0.0; pictures.len() * 3 * side * side];
-        pixels
-            .par_chunks_mut(3 * side * side)
-            .zip(pictures)
-            .for_each(|(out, picture)| {
-                if self.preprocessing.is_prepared(picture) {
-                    self.preprocessing.normalise(picture, out);
-                } else {
-                    let prepared = self.preprocessing.prepare(picture);
-                    self.preprocessing.normalise(&prepared, out);
-                }
-            });
-        let shape = (pictures.len(), 3, side, side);
-        Ok(Tensor::from_vec(pixels, shape, &self.device)?)
-    }
-
-    fn unit_rows(&self, features: &Tensor) -> Result<Array2<f32>, EncoderError> {
-        let (rows, columns) = features.dims2()?;
-        let values = features.flatten_all()?.to_vec1::<f32>()?;
-        let mut features =
-            Array2::from_shape_vec((rows, columns), values).expect("as many values as the shape");
-        for mut row in features.rows_mut() {
-            let length = row.dot(&row).sqrt();
-            if length > 0.0 {
-                row /= length;
-            }
-        }
-        Ok(features)
-    }
 }
 
 impl VisionTower {
@@ -267,15 +236,16 @@ impl Encoder for ClipEncoder {
                 context,
             });
         }
-        self.unit_rows(&self.text.features(&TokenBatch::pad(tokens))?)
+        Ok(unit_rows(&self.text.features(&TokenBatch::pad(tokens))?)?)
     }
 
     fn embed_images(&self, pictures: &[Picture]) -> Result<Array2<f32>, EncoderError> {
         if pictures.is_empty() {
             return Ok(Array2::zeros((0, self.dimension)));
         }
-        let pixels = self.pixels(pictures)?;
-        self.unit_rows(&self.vision.features(&pixels, self.dimension)?)
+        let pixels = self.preprocessing.pixels(pictures, &self.device)?;
+        let features = self.vision.features(&pixels, self.dimension)?;
+        Ok(unit_rows(&features)?)
     }
 }
 

@@ -407,9 +407,9 @@ mod tests {
 
     #[test]
     fn rejects_another_architecture() {
-        let message = config(r#"{"model_type": "siglip"}"#).unwrap_err();
+        let message = config(r#"{"model_type": "siglip2"}"#).unwrap_err();
         assert!(
-            message.contains("needs the architecture \"siglip\", which is not built"),
+            message.contains("needs the architecture \"siglip2\", which is not built"),
             "{message}"
         );
     }

@@ -17,7 +17,7 @@ use super::tokenizer::TokenizerFiles;
 
 pub(super) const CONFIG: &str = "config.json";
 pub(super) const OPEN_CLIP_CONFIG: &str = "open_clip_config.json";
-const PREPROCESSING: &str = "preprocessor_config.json";
+pub(super) const PREPROCESSING: &str = "preprocessor_config.json";
 
 /// Weight files by preference, each possibly in shards.
 const WEIGHTS: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];

@@ -6,12 +6,14 @@ use super::config::{CLIP, model_type};
 use super::files::{CONFIG, Folder, Source};
 use super::hub::HubRepository;
 use super::sentence::{MODULES, SentenceEncoder, is_family};
+use super::siglip::{SIGLIP, SiglipEncoder};
 use super::{ClipEncoder, Device, Encoder, EncoderError};
 
 /// Loads a model by its name in the registry (`ViT-B/32`), its Hugging Face id (`owner/name`) or its folder.
 ///
-/// A model with a `modules.json`, or whose `config.json` is of the BERT family, becomes a [`SentenceEncoder`], which
-/// embeds texts only; all others are CLIP's, as [`ClipEncoder::load`] finds them.
+/// A model whose `config.json` is SigLIP's becomes a [`SiglipEncoder`]; one with a `modules.json`, or whose `config.json`
+/// is of the BERT family, a [`SentenceEncoder`], which embeds texts only; all others are CLIP's, as
+/// [`ClipEncoder::load`] finds them.
 ///
 /// # Errors
 /// Any [`EncoderError`] about names, files, the network or the device.
@@ -27,27 +29,44 @@ use super::{ClipEncoder, Device, Encoder, EncoderError};
 pub fn load(model: &str, device: Device) -> Result<Box<dyn Encoder>, EncoderError> {
     let folder = Path::new(model);
     if folder.is_dir() {
-        return Ok(match is_sentence_model(&Folder(folder))? {
-            true => Box::new(SentenceEncoder::from_folder(folder, device)?),
-            false => Box::new(ClipEncoder::from_folder(folder, device)?),
-        });
+        let name = folder.file_name().unwrap_or(folder.as_os_str());
+        let name = name.to_string_lossy();
+        return match of_another_kind(&Folder(folder), &name, device)? {
+            Some(encoder) => Ok(encoder),
+            None => Ok(Box::new(ClipEncoder::from_folder(folder, device)?)),
+        };
     }
     let (hub, name) = HubRepository::of_model(model)?;
-    Ok(match is_sentence_model(&hub)? {
-        true => Box::new(SentenceEncoder::from_source(&hub, name, device)?),
-        false => Box::new(ClipEncoder::from_hub(&hub, name, device)?),
-    })
+    match of_another_kind(&hub, name, device)? {
+        Some(encoder) => Ok(encoder),
+        None => Ok(Box::new(ClipEncoder::from_hub(&hub, name, device)?)),
+    }
 }
 
+/// The encoder, if it is of any kind but CLIP's.
+///
 /// The configuration is looked at first, so that a CLIP model that is in the cache is never asked about on the network.
-fn is_sentence_model(files: &dyn Source) -> Result<bool, EncoderError> {
+fn of_another_kind(
+    files: &dyn Source,
+    name: &str,
+    device: Device,
+) -> Result<Option<Box<dyn Encoder>>, EncoderError> {
     let kind = match files.find(CONFIG)? {
         Some(path) => model_type(&path)?,
         None => None,
     };
-    match kind.as_deref() {
-        Some(CLIP) => Ok(false),
-        Some(kind) if is_family(kind) => Ok(true),
-        _ => Ok(files.find(MODULES)?.is_some()),
+    let is_sentence_model = match kind.as_deref() {
+        Some(CLIP) => false,
+        Some(SIGLIP) => {
+            let encoder = SiglipEncoder::from_source(files, name, device)?;
+            return Ok(Some(Box::new(encoder)));
+        }
+        Some(kind) if is_family(kind) => true,
+        _ => files.find(MODULES)?.is_some(),
+    };
+    if !is_sentence_model {
+        return Ok(None);
     }
+    let encoder = SentenceEncoder::from_source(files, name, device)?;
+    Ok(Some(Box::new(encoder)))
 }

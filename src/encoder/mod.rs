@@ -1,13 +1,13 @@
-//! CLIP encoders on candle: texts and images in, unit vectors out.
+//! CLIP encoders, and their like, on candle: texts and images in, unit vectors out.
 //!
 //! ```text
 //! text    tokenizer   ids     text_transformer                                             ┐
 //! file    picture     RGB     preprocess   pixels   vision_transformer or modified_resnet  ┴ features, scaled to unit length
 //! ```
 //!
-//! [`Encoder`] is what the rest of the crate sees; [`ClipEncoder`] and, for texts alone, [`SentenceEncoder`] implement it;
-//! [`load`] picks one by a model's name; [`embed_texts`] and [`embed_images`] send long lists through. A model
-//! comes from a local folder, from the cache that Hugging Face programs share, or from the network, in this order.
+//! [`Encoder`] is what the rest of the crate sees; [`ClipEncoder`], [`SiglipEncoder`] and, for texts alone, [`SentenceEncoder`]
+//! implement it; [`load`] picks one by a model's name; [`embed_texts`] and [`embed_images`] send long lists through. A
+//! model comes from a local folder, from the cache that Hugging Face programs share, or from the network, in this order.
 //!
 //! | file | what it is |
 //! |---|---|
@@ -21,7 +21,9 @@
 //! | `tokenizer` | texts to ids |
 //! | `picture`, `jpeg`, `resample`, `preprocess` | files to pixels, byte for byte as Pillow |
 //! | `clip` | all of these as one encoder |
+//! | `siglip` | SigLIP as one encoder |
 //! | `sentence` | encoders of texts alone: sentence-transformers |
+//! | `var_builder`, `rows` | weights for, and embeddings from, the models of candle-transformers |
 //! | `load` | which encoder a model's files are for |
 //! | `batching` | long lists |
 //! | `zero_shot` | labels in words, as directions |
@@ -51,10 +53,13 @@ mod preprocess;
 #[cfg(test)]
 mod reference;
 mod resample;
+mod rows;
 mod sentence;
+mod siglip;
 mod text_transformer;
 mod tokenizer;
 mod transformer;
+mod var_builder;
 mod vision_transformer;
 mod zero_shot;
 
@@ -68,6 +73,7 @@ pub use load::load;
 pub use picture::{DEFAULT_MAX_PIXELS, DecodeOptions, ImageSource, Picture};
 pub use preprocess::Preprocessing;
 pub use sentence::SentenceEncoder;
+pub use siglip::SiglipEncoder;
 pub use tokenizer::Tokens;
 pub use zero_shot::{PromptTemplate, ZeroShotLabels};
 

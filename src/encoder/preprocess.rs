@@ -1,14 +1,17 @@
 //! A picture to the square of normalised pixels that the vision tower sees.
 //!
-//! In this order: the shortest side is scaled to `size` by Pillow's bicubic filter, the centre is cut out, bytes are
-//! divided by 255, then each channel is shifted by its mean and divided by its standard deviation. The numbers come from
-//! `preprocessor_config.json`; where that file or one of its fields is missing, OpenAI's apply.
+//! In this order: the shortest side is scaled to `size` by Pillow's bicubic or bilinear filter, the centre is cut out,
+//! bytes are divided by 255, then each channel is shifted by its mean and divided by its standard deviation. SigLIP scales
+//! both sides to their size instead and cuts nothing. The numbers come from `preprocessor_config.json`; where that file or
+//! one of its fields is missing, OpenAI's apply, or those of SigLIP's image processor.
 
 use std::path::Path;
 
+use candle_core::{Device, Tensor};
+use rayon::prelude::*;
 use serde::Deserialize;
 
-use super::resample::{Window, resize};
+use super::resample::{Filter, Window, resize};
 use super::{EncoderError, Picture, config};
 
 /// OpenAI's mean of each channel.
@@ -20,13 +23,20 @@ const STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
 /// What a standard deviation has to be.
 const POSITIVE: &str = "positive numbers";
 
-/// Pillow's number for the bicubic filter.
-const BICUBIC: u8 = 3;
+/// SigLIP's mean and standard deviation of each channel.
+const HALF: [f32; 3] = [0.5; 3];
+
+/// The size that SigLIP's image processor scales to where its file names none.
+const SIGLIP_SIZE: Size = Size::Both {
+    height: 224,
+    width: 224,
+};
 
 /// How a picture is made ready for the vision tower.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Preprocessing {
     resize: Resize,
+    filter: Filter,
     crop: usize,
     rounding: Rounding,
     /// The value of each byte in each channel.
@@ -94,8 +104,8 @@ impl Preprocessing {
     /// Reads `preprocessor_config.json` for a vision tower that sees `image_size x image_size` pixels.
     ///
     /// # Errors
-    /// [`EncoderError::Unreadable`], [`EncoderError::Json`]; [`EncoderError::ConfigValue`] if the filter is not bicubic
-    /// or the crop is not what the tower sees.
+    /// [`EncoderError::Unreadable`], [`EncoderError::Json`]; [`EncoderError::ConfigValue`] if the filter is unknown or
+    /// the crop is not what the tower sees.
     pub(super) fn from_file(path: &Path, image_size: usize) -> Result<Self, EncoderError> {
         let profile: Profile = config::read_json(path)?;
         let unusable = |field, got, expected| EncoderError::ConfigValue {
@@ -104,25 +114,7 @@ impl Preprocessing {
             got,
             expected,
         };
-        if let Some(filter) = profile.resample
-            && filter != BICUBIC
-        {
-            return Err(unusable("resample", filter.to_string(), "3 (bicubic)"));
-        }
-        for (field, is_done) in [
-            ("do_resize", profile.do_resize),
-            ("do_rescale", profile.do_rescale),
-            ("do_normalize", profile.do_normalize),
-        ] {
-            if is_done == Some(false) {
-                return Err(unusable(field, "false".into(), "true"));
-            }
-        }
-        if let Some(factor) = profile.rescale_factor
-            && (factor * 255.0 - 1.0).abs() > 1e-6
-        {
-            return Err(unusable("rescale_factor", factor.to_string(), "1/255"));
-        }
+        let filter = profile.filter(path)?;
         let crop = match profile.crop_size {
             None => image_size,
             Some(Size::Number(side)) => side,
@@ -167,8 +159,51 @@ impl Preprocessing {
             return Err(unusable("size", "0".into(), "at least 1"));
         }
         let (mean, std) = (profile.image_mean, profile.image_std);
-        Self::normalising(resize, crop, Rounding::Down, mean, std)
-            .map_err(|got| unusable("image_std", got, POSITIVE))
+        let preprocessing = Self::normalising(resize, crop, Rounding::Down, mean, std)
+            .map_err(|got| unusable("image_std", got, POSITIVE))?;
+        Ok(Preprocessing {
+            filter,
+            ..preprocessing
+        })
+    }
+
+    /// SigLIP's preprocessing for a vision tower that sees `image_size x image_size` pixels, by the file
+    /// `preprocessor_config.json` if there is one.
+    ///
+    /// # Errors
+    /// As [`from_file`](Self::from_file); [`EncoderError::ConfigValue`] also if the size is not what the tower sees.
+    pub(super) fn siglip(path: Option<&Path>, image_size: usize) -> Result<Self, EncoderError> {
+        let exactly = Resize::Exactly {
+            width: image_size,
+            height: image_size,
+        };
+        let Some(path) = path else {
+            return Ok(Self::new(exactly, image_size, Rounding::Down, HALF, HALF));
+        };
+        let profile: Profile = config::read_json(path)?;
+        let unusable = |field, got, expected| EncoderError::ConfigValue {
+            path: path.into(),
+            field,
+            got,
+            expected,
+        };
+        match profile.size.unwrap_or(SIGLIP_SIZE) {
+            Size::Both { height, width } if height == image_size && width == image_size => {}
+            size => {
+                let got = format!("{size:?}");
+                let expected = "the image_size of config.json as both height and width";
+                return Err(unusable("size", got, expected));
+            }
+        }
+        let filter = profile.filter(path)?;
+        let mean = profile.image_mean.or(Some(HALF));
+        let std = profile.image_std.or(Some(HALF));
+        let preprocessing = Self::normalising(exactly, image_size, Rounding::Down, mean, std)
+            .map_err(|got| unusable("image_std", got, POSITIVE))?;
+        Ok(Preprocessing {
+            filter,
+            ..preprocessing
+        })
     }
 
     /// What `open_clip_config.json` at `path` says of a vision tower that sees `image_size x image_size` pixels.
@@ -232,6 +267,7 @@ impl Preprocessing {
         }
         Preprocessing {
             resize,
+            filter: Filter::Bicubic,
             crop,
             rounding,
             normalised,
@@ -261,7 +297,7 @@ impl Preprocessing {
             width: across.length,
             height: down.length,
         };
-        let part = resize(picture, width, height, window);
+        let part = resize(picture, width, height, window, self.filter);
         if across.length == self.crop && down.length == self.crop {
             return part.prepared();
         }
@@ -274,12 +310,33 @@ impl Preprocessing {
     }
 
     /// Whether [`prepare`](Self::prepare) has nothing to do.
-    pub(super) fn is_prepared(&self, picture: &Picture) -> bool {
+    fn is_prepared(&self, picture: &Picture) -> bool {
         picture.is_prepared() && (picture.width(), picture.height()) == (self.crop, self.crop)
     }
 
+    /// The normalised pixels of pictures, prepared or not: `(n_pictures, 3, image_size, image_size)`.
+    pub(super) fn pixels(
+        &self,
+        pictures: &[Picture],
+        device: &Device,
+    ) -> candle_core::Result<Tensor> {
+        let side = self.crop;
+        let mut pixels = vec![0.0; pictures.len() * 3 * side * side];
+        pixels
+            .par_chunks_mut(3 * side * side)
+            .zip(pictures)
+            .for_each(|(out, picture)| {
+                if self.is_prepared(picture) {
+                    self.normalise(picture, out);
+                } else {
+                    self.normalise(&self.prepare(picture), out);
+                }
+            });
+        Tensor::from_vec(pixels, (pictures.len(), 3, side, side), device)
+    }
+
     /// The normalised pixels of a prepared picture, `(3, image_size, image_size)`, written to `out`.
-    pub(super) fn normalise(&self, prepared: &Picture, out: &mut [f32]) {
+    fn normalise(&self, prepared: &Picture, out: &mut [f32]) {
         let area = prepared.width() * prepared.height();
         for ((plane, table), channel) in out
             .chunks_exact_mut(area)
@@ -299,6 +356,40 @@ impl Preprocessing {
             Resize::Exactly { width, height } => (width, height),
             Resize::ShortestSide(side) if width <= height => (side, side * height / width),
             Resize::ShortestSide(side) => (side * width / height, side),
+        }
+    }
+}
+
+impl Profile {
+    /// The filter that `resample` names by Pillow's number; a step that is switched off is refused.
+    fn filter(&self, path: &Path) -> Result<Filter, EncoderError> {
+        let unusable = |field, got: String, expected| EncoderError::ConfigValue {
+            path: path.into(),
+            field,
+            got,
+            expected,
+        };
+        for (field, is_done) in [
+            ("do_resize", self.do_resize),
+            ("do_rescale", self.do_rescale),
+            ("do_normalize", self.do_normalize),
+        ] {
+            if is_done == Some(false) {
+                return Err(unusable(field, "false".into(), "true"));
+            }
+        }
+        if let Some(factor) = self.rescale_factor
+            && (factor * 255.0 - 1.0).abs() > 1e-6
+        {
+            return Err(unusable("rescale_factor", factor.to_string(), "1/255"));
+        }
+        match self.resample {
+            Some(2) => Ok(Filter::Bilinear),
+            None | Some(3) => Ok(Filter::Bicubic),
+            Some(other) => {
+                let expected = "2 (bilinear) or 3 (bicubic)";
+                Err(unusable("resample", other.to_string(), expected))
+            }
         }
     }
 }
@@ -360,8 +451,8 @@ mod tests {
     fn rejects_what_the_tower_cannot_see() {
         let other_size = profile(r#"{"crop_size": 336}"#, 224).unwrap_err();
         assert!(other_size.ends_with("crop_size is 336, expected the image_size of config.json"));
-        let bilinear = profile(r#"{"resample": 2}"#, 224).unwrap_err();
-        assert!(bilinear.ends_with("resample is 2, expected 3 (bicubic)"));
+        let lanczos = profile(r#"{"resample": 1}"#, 224).unwrap_err();
+        assert!(lanczos.ends_with("resample is 1, expected 2 (bilinear) or 3 (bicubic)"));
         let uncropped = profile(r#"{"do_center_crop": false}"#, 224).unwrap_err();
         assert!(uncropped.contains("do_center_crop is false"), "{uncropped}");
         let raw = profile(r#"{"do_normalize": false}"#, 224).unwrap_err();

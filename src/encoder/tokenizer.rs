@@ -16,7 +16,7 @@ use super::config::read_json;
 use super::errors::Cause;
 use super::files::Source;
 
-const TOKENIZER: &str = "tokenizer.json";
+pub(super) const TOKENIZER: &str = "tokenizer.json";
 const VOCABULARY: &str = "vocab.json";
 const MERGES: &str = "merges.txt";
 

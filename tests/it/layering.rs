@@ -32,6 +32,7 @@ const LAYERS: [(&str, usize, &[&str]); 11] = [
         &[
             "candle_core",
             "candle_nn",
+            "candle_transformers",
             "flate2",
             "hf_hub",
             "image",

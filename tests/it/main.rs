@@ -11,4 +11,5 @@ mod report;
 mod sampling;
 mod sentence;
 mod settings;
+mod siglip;
 mod vmf;

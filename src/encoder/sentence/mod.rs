@@ -19,18 +19,20 @@ use std::path::{Component, Path};
 
 use ndarray::Array2;
 use serde::Deserialize;
+use tokenizers::normalizers::Lowercase;
 
 use self::model::{SentenceConfig, SentenceModel};
-use self::pooling::{Dense, Pooling, Step, to_unit_rows};
+use self::pooling::{Dense, Pooling, Step};
 use self::tokenizer::{Limits, SentenceTokenizer, Vocabulary, tokenizer_config};
 use super::config::read_json;
 use super::files::{CONFIG, Folder, Source, below, weights_below};
+use super::rows::to_unit_rows;
 use super::{Device, Encoder, EncoderError, Tokens, Tower};
 
 mod model;
 mod pooling;
 mod post_norm;
-mod tokenizer;
+pub(super) mod tokenizer;
 
 pub(super) use self::model::is_family;
 
@@ -255,10 +257,11 @@ fn load_tokenizer(
     } else {
         Vocabulary::Json(&path)
     };
+    let lowercase = settings.do_lower_case.then(|| Lowercase.into());
     SentenceTokenizer::load(
         &vocabulary,
         &tokens,
-        settings.do_lower_case,
+        lowercase.into_iter().collect(),
         prompt.cloned().unwrap_or_default(),
         &limits,
     )

@@ -24,6 +24,7 @@ use serde::Deserialize;
 use super::super::EncoderError;
 use super::super::checkpoint::Checkpoint;
 use super::super::config::read_json;
+use super::super::rows::{to_rows, to_unit_rows};
 
 /// How the states of a text become one vector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -291,20 +292,8 @@ impl Step {
                     DenseActivation::Relu => y.relu()?,
                     DenseActivation::Gelu => y.gelu_erf()?,
                 };
-                let values = y.flatten_all()?.to_vec1::<f32>()?;
-                Ok(Array2::from_shape_vec((shape.0, dense.outputs), values)
-                    .expect("as many values as the shape"))
+                to_rows(&y)
             }
-        }
-    }
-}
-
-/// Scales each row to unit length; a row of zeros stays.
-pub(super) fn to_unit_rows(x: &mut Array2<f32>) {
-    for mut row in x.rows_mut() {
-        let length = row.dot(&row).sqrt();
-        if length > 0.0 {
-            row /= length;
         }
     }
 }

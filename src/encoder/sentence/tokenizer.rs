@@ -1,4 +1,4 @@
-//! Texts to token ids for sentence encoders: whatever `tokenizer.json` says, or BERT's WordPiece from `vocab.txt`.
+//! Texts to token ids for sentence encoders and SigLIP: whatever `tokenizer.json` says, or BERT's WordPiece from `vocab.txt`.
 //!
 //! As in Python, a text that is too long loses its tail but keeps its closing token, and a special token that is spelt
 //! out in a text is that token.
@@ -8,7 +8,8 @@ use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::json;
-use tokenizers::normalizers::{Lowercase, Sequence};
+use tokenizers::NormalizerWrapper;
+use tokenizers::normalizers::Sequence;
 use tokenizers::{Tokenizer as Inner, TruncationParams};
 
 use super::super::config::read_json;
@@ -18,12 +19,25 @@ use super::super::{EncoderError, Tokens};
 /// The part of `tokenizer_config.json` that counts.
 #[derive(Deserialize)]
 #[serde(default)]
-pub(super) struct TokenizerConfig {
-    do_lower_case: bool,
+pub(in super::super) struct TokenizerConfig {
+    pub(in super::super) do_lower_case: bool,
     strip_accents: Option<bool>,
     tokenize_chinese_chars: bool,
     /// A huge number where there is no limit.
     model_max_length: Option<f64>,
+    /// The class that Python makes of these files.
+    pub(in super::super) tokenizer_class: Option<String>,
+    pad_token: Option<SpecialToken>,
+    /// The end of a row that padding is put at.
+    pub(in super::super) padding_side: Option<String>,
+}
+
+/// A special token, in its two spellings.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum SpecialToken {
+    Name(String),
+    Whole { content: String },
 }
 
 impl Default for TokenizerConfig {
@@ -33,22 +47,32 @@ impl Default for TokenizerConfig {
             strip_accents: None,
             tokenize_chinese_chars: true,
             model_max_length: None,
+            tokenizer_class: None,
+            pad_token: None,
+            padding_side: None,
         }
     }
 }
 
 impl TokenizerConfig {
     /// The largest number of tokens, if there is one below `limit`; otherwise `limit`.
-    pub(super) fn at_most(&self, limit: usize) -> usize {
+    pub(in super::super) fn at_most(&self, limit: usize) -> usize {
         match self.model_max_length {
             Some(length) if length >= 0.0 && length < limit as f64 => length as usize,
             _ => limit,
         }
     }
+
+    /// The token that rows are filled up with.
+    pub(in super::super) fn pad_token(&self) -> Option<&str> {
+        self.pad_token.as_ref().map(|token| match token {
+            SpecialToken::Name(name) | SpecialToken::Whole { content: name } => name.as_str(),
+        })
+    }
 }
 
 /// Where a tokeniser is read from.
-pub(super) enum Vocabulary<'a> {
+pub(in super::super) enum Vocabulary<'a> {
     /// `tokenizer.json`.
     Json(&'a Path),
     /// `vocab.txt`: one WordPiece a line.
@@ -56,32 +80,32 @@ pub(super) enum Vocabulary<'a> {
 }
 
 /// What a tokeniser has to fit.
-pub(super) struct Limits {
+pub(in super::super) struct Limits {
     /// Number of tokens that the transformer has vectors for.
-    pub(super) vocabulary: usize,
+    pub(in super::super) vocabulary: usize,
     /// Number of segments it has vectors for; 0 if it has none.
-    pub(super) segments: usize,
+    pub(in super::super) segments: usize,
     /// The largest number of tokens of a text.
-    pub(super) context: usize,
+    pub(in super::super) context: usize,
 }
 
 /// A tokeniser with the prompt that comes before each text.
-pub(super) struct SentenceTokenizer {
+pub(in super::super) struct SentenceTokenizer {
     inner: Inner,
     prompt: String,
     has_segments: bool,
 }
 
 impl SentenceTokenizer {
-    /// Reads a tokeniser.
+    /// Reads a tokeniser; `first` comes before its own normaliser.
     ///
     /// # Errors
     /// [`EncoderError::Unreadable`], [`EncoderError::TokenizerFile`], [`EncoderError::TokenizerVocabulary`],
     /// [`EncoderError::ConfigValue`] for more segments than there are.
-    pub(super) fn load(
+    pub(in super::super) fn load(
         vocabulary: &Vocabulary<'_>,
         config: &TokenizerConfig,
-        lowercase: bool,
+        mut first: Vec<NormalizerWrapper>,
         prompt: String,
         limits: &Limits,
     ) -> Result<Self, EncoderError> {
@@ -109,11 +133,10 @@ impl SentenceTokenizer {
                 ..TruncationParams::default()
             }))
             .map_err(unusable)?;
-        if lowercase {
-            let rest = inner.get_normalizer().cloned();
-            let all = [Some(Lowercase.into()), rest].into_iter().flatten();
+        if !first.is_empty() {
+            first.extend(inner.get_normalizer().cloned());
             inner
-                .with_normalizer(Some(Sequence::new(all.collect())))
+                .with_normalizer(Some(Sequence::new(first)))
                 .map_err(unusable)?;
         }
         let largest = inner.get_vocab(true).into_values().max().unwrap_or(0);
@@ -146,7 +169,7 @@ impl SentenceTokenizer {
     ///
     /// # Errors
     /// [`EncoderError::Tokenize`].
-    pub(super) fn encode(&self, text: &str) -> Result<Tokens, EncoderError> {
+    pub(in super::super) fn encode(&self, text: &str) -> Result<Tokens, EncoderError> {
         let text = format!("{}{text}", self.prompt);
         let length = text.len();
         let encoding = self
@@ -166,11 +189,16 @@ impl SentenceTokenizer {
         })
     }
 
+    /// The id of a token, if it is one.
+    pub(in super::super) fn id(&self, token: &str) -> Option<u32> {
+        self.inner.token_to_id(token)
+    }
+
     /// Number of tokens that the prompt takes up: those of the prompt alone without the closing one; 0 without a prompt.
     ///
     /// # Errors
     /// [`EncoderError::Tokenize`].
-    pub(super) fn prompt_length(&self) -> Result<usize, EncoderError> {
+    pub(in super::super) fn prompt_length(&self) -> Result<usize, EncoderError> {
         if self.prompt.is_empty() {
             return Ok(0);
         }
@@ -238,7 +266,9 @@ fn word_piece(text: &str, config: &TokenizerConfig) -> String {
 ///
 /// # Errors
 /// [`EncoderError::Unreadable`], [`EncoderError::Json`].
-pub(super) fn tokenizer_config(path: Option<&Path>) -> Result<TokenizerConfig, EncoderError> {
+pub(in super::super) fn tokenizer_config(
+    path: Option<&Path>,
+) -> Result<TokenizerConfig, EncoderError> {
     path.map_or_else(|| Ok(TokenizerConfig::default()), read_json)
 }
 
