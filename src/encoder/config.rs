@@ -172,12 +172,12 @@ impl ClipConfig {
             });
         }
         if vision.num_channels != 3 {
-            return Err(EncoderError::ConfigValue {
-                path: path.into(),
-                field: "vision_config.num_channels",
-                got: vision.num_channels.to_string(),
-                expected: "3",
-            });
+            return Err(EncoderError::config_value(
+                path,
+                "vision_config.num_channels",
+                vision.num_channels.to_string(),
+                "3",
+            ));
         }
         let config = ClipConfig {
             dimension: projection_dim.unwrap_or(512),
@@ -271,12 +271,7 @@ impl ClipConfig {
     /// Refuses sizes that contradict each other, in the words of `config.json`.
     pub(super) fn check(&self, path: &Path) -> Result<(), EncoderError> {
         let unusable = |field, got: usize, expected| {
-            Err(EncoderError::ConfigValue {
-                path: path.into(),
-                field,
-                got: got.to_string(),
-                expected,
-            })
+            Err(EncoderError::config_value(path, field, got, expected))
         };
         let (text, vision) = (&self.text, &self.vision);
         let mut sizes = vec![

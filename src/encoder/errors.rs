@@ -1,6 +1,6 @@
 //! Everything that can go wrong between a model's name and a unit vector, one variant per cause.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
@@ -436,6 +436,23 @@ pub enum EncoderError {
         /// What is wrong with it.
         cause: Box<EncoderError>,
     },
+}
+
+impl EncoderError {
+    /// [`EncoderError::ConfigValue`].
+    pub(super) fn config_value(
+        path: &Path,
+        field: &'static str,
+        got: impl ToString,
+        expected: &'static str,
+    ) -> Self {
+        EncoderError::ConfigValue {
+            path: path.into(),
+            field,
+            got: got.to_string(),
+            expected,
+        }
+    }
 }
 
 impl From<candle_core::Error> for EncoderError {

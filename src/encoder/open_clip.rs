@@ -174,12 +174,12 @@ pub(super) fn read(path: &Path) -> Result<(ClipConfig, OpenClipProfile), Encoder
         Side::One(side) => side,
         Side::Two([height, width]) if height == width => height,
         Side::Two([height, width]) => {
-            return Err(EncoderError::ConfigValue {
-                path: path.into(),
-                field: "vision_cfg.image_size",
-                got: format!("{height}x{width}"),
-                expected: "a square",
-            });
+            return Err(EncoderError::config_value(
+                path,
+                "vision_cfg.image_size",
+                format!("{height}x{width}"),
+                "a square",
+            ));
         }
     };
     let head_width = vision.head_width.max(1);

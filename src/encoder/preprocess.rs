@@ -108,12 +108,8 @@ impl Preprocessing {
     /// the crop is not what the tower sees.
     pub(super) fn from_file(path: &Path, image_size: usize) -> Result<Self, EncoderError> {
         let profile: Profile = config::read_json(path)?;
-        let unusable = |field, got, expected| EncoderError::ConfigValue {
-            path: path.into(),
-            field,
-            got,
-            expected,
-        };
+        let unusable =
+            |field, got, expected| EncoderError::config_value(path, field, got, expected);
         let filter = profile.filter(path)?;
         let crop = match profile.crop_size {
             None => image_size,
@@ -181,12 +177,8 @@ impl Preprocessing {
             return Ok(Self::new(exactly, image_size, Rounding::Down, HALF, HALF));
         };
         let profile: Profile = config::read_json(path)?;
-        let unusable = |field, got, expected| EncoderError::ConfigValue {
-            path: path.into(),
-            field,
-            got,
-            expected,
-        };
+        let unusable =
+            |field, got, expected| EncoderError::config_value(path, field, got, expected);
         match profile.size.unwrap_or(SIGLIP_SIZE) {
             Size::Both { height, width } if height == image_size && width == image_size => {}
             size => {
@@ -215,12 +207,8 @@ impl Preprocessing {
         path: &Path,
         image_size: usize,
     ) -> Result<Self, EncoderError> {
-        let unusable = |field, got: &str, expected| EncoderError::ConfigValue {
-            path: path.into(),
-            field,
-            got: got.into(),
-            expected,
-        };
+        let unusable =
+            |field, got: &str, expected| EncoderError::config_value(path, field, got, expected);
         match profile.interpolation.as_deref() {
             None | Some("bicubic") => {}
             Some(filter) => return Err(unusable("interpolation", filter, "bicubic")),
@@ -363,12 +351,8 @@ impl Preprocessing {
 impl Profile {
     /// The filter that `resample` names by Pillow's number; a step that is switched off is refused.
     fn filter(&self, path: &Path) -> Result<Filter, EncoderError> {
-        let unusable = |field, got: String, expected| EncoderError::ConfigValue {
-            path: path.into(),
-            field,
-            got,
-            expected,
-        };
+        let unusable =
+            |field, got: String, expected| EncoderError::config_value(path, field, got, expected);
         for (field, is_done) in [
             ("do_resize", self.do_resize),
             ("do_rescale", self.do_rescale),

@@ -98,12 +98,7 @@ impl SentenceConfig {
         }
         let config: SentenceConfig = read_json(path)?;
         let unusable = |field, got: String, expected| {
-            Err(EncoderError::ConfigValue {
-                path: path.into(),
-                field,
-                got,
-                expected,
-            })
+            Err(EncoderError::config_value(path, field, got, expected))
         };
         let (width, heads) = (config.hidden_size, config.num_attention_heads);
         if width == 0 || heads == 0 || width % heads != 0 {

@@ -95,12 +95,12 @@ impl Pooling {
     pub(super) fn from_file(path: &Path, width: usize) -> std::result::Result<Self, EncoderError> {
         let config: PoolingConfig = read_json(path)?;
         if let Some(got) = config.word_embedding_dimension.filter(|&got| got != width) {
-            return Err(EncoderError::ConfigValue {
-                path: path.into(),
-                field: "word_embedding_dimension",
-                got: got.to_string(),
-                expected: "hidden_size of the transformer",
-            });
+            return Err(EncoderError::config_value(
+                path,
+                "word_embedding_dimension",
+                got.to_string(),
+                "hidden_size of the transformer",
+            ));
         }
         let flags = [
             (config.pooling_mode_cls_token, Mode::First),
@@ -233,12 +233,12 @@ impl Dense {
     ) -> std::result::Result<Self, EncoderError> {
         let config: DenseConfig = read_json(config_path)?;
         let unusable = |field, got: String, expected| {
-            Err(EncoderError::ConfigValue {
-                path: config_path.into(),
+            Err(EncoderError::config_value(
+                config_path,
                 field,
                 got,
                 expected,
-            })
+            ))
         };
         if config.in_features != inputs {
             let got = config.in_features.to_string();

@@ -155,12 +155,12 @@ impl SentenceTokenizer {
         let probe = tokenizer.encode("a")?;
         let segment = probe.types.iter().max().copied().unwrap_or(0) as usize;
         if tokenizer.has_segments && segment >= limits.segments {
-            return Err(EncoderError::ConfigValue {
-                path: path.into(),
-                field: "type_id",
-                got: segment.to_string(),
-                expected: "less than type_vocab_size",
-            });
+            return Err(EncoderError::config_value(
+                path,
+                "type_id",
+                segment.to_string(),
+                "less than type_vocab_size",
+            ));
         }
         Ok(tokenizer)
     }

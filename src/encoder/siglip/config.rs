@@ -95,14 +95,8 @@ pub(super) fn read(path: &Path) -> Result<Config, EncoderError> {
     let file: File = read_json(path)?;
     let text = file.text_config.unwrap_or_default();
     let vision = file.vision_config.unwrap_or_default();
-    let unusable = |field, got: String, expected| {
-        Err(EncoderError::ConfigValue {
-            path: path.into(),
-            field,
-            got,
-            expected,
-        })
-    };
+    let unusable =
+        |field, got: String, expected| Err(EncoderError::config_value(path, field, got, expected));
     let (words, patches) = (&text.transformer, &vision.transformer);
     for (field, tower) in [
         ("text_config.num_attention_heads", words),
