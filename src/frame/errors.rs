@@ -107,6 +107,18 @@ pub enum FrameError {
         /// Length of the first row.
         expected: usize,
     },
+    /// Vectors of another dimension than those they are compared with.
+    #[error(
+        "column `{column}` holds vectors of {got} numbers, but {expected} are needed; use embeddings of the same encoder"
+    )]
+    Dimension {
+        /// Name of the column.
+        column: String,
+        /// Dimension of its vectors.
+        got: usize,
+        /// Dimension that is needed.
+        expected: usize,
+    },
     /// The embeddings do not fit a mixture.
     #[error("column `{column}`: {cause}")]
     Mixture {

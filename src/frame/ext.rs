@@ -4,10 +4,11 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use ndarray::ArrayView1;
 use polars::prelude::*;
 
 use super::column::{Images, texts};
-use super::{EMBEDDING, Embeddings, FrameError};
+use super::{EMBEDDING, Embeddings, FrameError, explore};
 use crate::encoder::{self, BatchOptions, Embedded, Encoder};
 use crate::mixture::VonMisesFisherMixture;
 use crate::progress::{Progress, Silent};
@@ -119,9 +120,9 @@ pub trait FrameExt {
     /// There is no such column of strings.
     fn strings(&self, column: &str) -> Result<Vec<String>, FrameError>;
 
-    /// Adds what a mixture says of a column of embeddings: `component`, its `probability`, and the
-    /// `log_likelihood` of the row under the mixture, in nats against the surface measure. Null where the
-    /// embedding is null.
+    /// Adds what a mixture says of a column of embeddings: `component`, its `probability`, the `log_likelihood` of the
+    /// row under the mixture, in nats against the surface measure, the `entropy` of its membership in nats, and its
+    /// `outlier_score` from 0 to 1. Null where the embedding is null.
     ///
     /// # Errors
     /// The column holds no vectors, or they do not fit the model.
@@ -129,6 +130,61 @@ pub trait FrameExt {
         &self,
         column: &str,
         model: &VonMisesFisherMixture,
+    ) -> Result<DataFrame, FrameError>;
+
+    /// The `n` rows nearest to a vector of any length, nearest first, with their `cosine`.
+    ///
+    /// # Errors
+    /// The column holds no vectors, or vectors of another dimension than the query's.
+    ///
+    /// # Example
+    /// ```
+    /// use vmfmix::prelude::*;
+    ///
+    /// let encoder = ClipEncoder::load("datasets/tiny-clip", Device::Cpu)?;
+    /// let frame = io::text_file("datasets/shapes/captions.txt")?.embed_text("text", &encoder)?;
+    /// let query = encoder.embed_texts(&["a red circle"])?;
+    /// let nearest = frame.nearest("embedding", query.row(0), 3)?;
+    /// assert_eq!(nearest.height(), 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    fn nearest(
+        &self,
+        column: &str,
+        query: ArrayView1<'_, f32>,
+        n: usize,
+    ) -> Result<DataFrame, FrameError>;
+
+    /// Adds to each row which earlier row is nearest to it, if the cosine of the two is at least `threshold`:
+    /// `duplicate_of`, a row number, and `duplicate_cosine`, both null where there is none. Takes time that grows with
+    /// the square of the number of rows.
+    ///
+    /// # Errors
+    /// The column holds no vectors.
+    ///
+    /// # Example
+    /// ```
+    /// use vmfmix::prelude::*;
+    ///
+    /// let encoder = ClipEncoder::load("datasets/tiny-clip", Device::Cpu)?;
+    /// let frame = io::text_file("datasets/shapes/captions.txt")?.embed_text("text", &encoder)?;
+    /// let marked = frame.near_duplicates("embedding", 0.999)?;
+    /// let kept = marked.filter(&marked.column("duplicate_of")?.is_null())?;
+    /// assert!(kept.height() < frame.height());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    fn near_duplicates(&self, column: &str, threshold: f32) -> Result<DataFrame, FrameError>;
+
+    /// The `n` rows of each component that lie nearest to its mean direction, nearest first, component by component:
+    /// with their `component` and their `cosine` to its mean direction.
+    ///
+    /// # Errors
+    /// The column holds no vectors, or they do not fit the model.
+    fn exemplars(
+        &self,
+        column: &str,
+        model: &VonMisesFisherMixture,
+        n: usize,
     ) -> Result<DataFrame, FrameError>;
 }
 
@@ -213,7 +269,36 @@ impl FrameExt for DataFrame {
         frame.with_column(components.with_name("component".into()).into_column())?;
         frame.with_column(certainties.with_name("probability".into()).into_column())?;
         frame.with_column(densities.with_name("log_likelihood".into()).into_column())?;
+        let entropies = model.entropies(embeddings.view()).map_err(in_column)?;
+        let outlier_scores = model.outlier_scores(embeddings.view()).map_err(in_column)?;
+        for (name, values) in [("entropy", entropies), ("outlier_score", outlier_scores)] {
+            let values: Float64Chunked =
+                rows.iter().map(|row| row.map(|row| values[row])).collect();
+            frame.with_column(values.with_name(name.into()).into_column())?;
+        }
         Ok(frame)
+    }
+
+    fn nearest(
+        &self,
+        column: &str,
+        query: ArrayView1<'_, f32>,
+        n: usize,
+    ) -> Result<DataFrame, FrameError> {
+        explore::nearest(self, column, query, n)
+    }
+
+    fn near_duplicates(&self, column: &str, threshold: f32) -> Result<DataFrame, FrameError> {
+        explore::near_duplicates(self, column, threshold)
+    }
+
+    fn exemplars(
+        &self,
+        column: &str,
+        model: &VonMisesFisherMixture,
+        n: usize,
+    ) -> Result<DataFrame, FrameError> {
+        explore::exemplars(self, column, model, n)
     }
 }
 

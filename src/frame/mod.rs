@@ -3,10 +3,12 @@
 mod column;
 mod embeddings;
 mod errors;
+mod explore;
 mod ext;
 pub mod io;
 mod selection;
 
 pub use embeddings::{EMBEDDING, EMBEDDING_ERROR, EMBEDDING_TRUNCATED, Embeddings};
 pub use errors::FrameError;
+pub use explore::{describe_components, label_components};
 pub use ext::{EmbedOptions, FrameExt};

@@ -2,6 +2,7 @@
 
 mod cli;
 mod encoder;
+mod frame;
 mod hub;
 mod kmeans;
 mod layering;
