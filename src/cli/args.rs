@@ -40,6 +40,9 @@ pub(super) enum Command {
     /// Fit a mixture to texts, images, both, or embeddings, and write a report
     #[command(after_help = EXAMPLES)]
     Fit(Box<FitArgs>),
+    /// Embed texts and images into a table that `fit --embeddings` reads; goes on where it was stopped
+    #[command(after_help = EMBED_EXAMPLES)]
+    Embed(EmbedArgs),
     /// Assign texts, images or embeddings to the components of a saved mixture
     #[command(after_help = PREDICT_EXAMPLES)]
     Predict(PredictArgs),
@@ -51,6 +54,12 @@ pub(super) enum Command {
     #[command(after_help = VMF_EXAMPLES)]
     Vmf(VmfArgs),
 }
+
+const EMBED_EXAMPLES: &str = "\
+Examples:
+  vmfmix embed --image-dir photos --output photos.parquet            one row for every picture
+  vmfmix embed --image-dir photos --output photos.parquet --resume   what an interrupted run left undone
+  vmfmix --embeddings photos.parquet --n-components 8                then as often as you like";
 
 const PREDICT_EXAMPLES: &str = "\
 Examples:
@@ -215,6 +224,46 @@ pub(super) struct FitArgs {
         default_value = "results"
     )]
     pub output_dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("items").args(["text_file", "image_dir"]).multiple(true).required(true))]
+pub(super) struct EmbedArgs {
+    /// File with one text a line
+    #[arg(long, value_name = "FILE", alias = "text_file")]
+    pub text_file: Option<PathBuf>,
+    /// Folder of pictures, searched with the folders below it
+    #[arg(long, value_name = "DIR", alias = "image_dir")]
+    pub image_dir: Option<PathBuf>,
+    /// Model: a name that `vmfmix models` lists, a Hugging Face id (owner/name) or a local folder
+    #[arg(
+        long,
+        value_name = "MODEL",
+        alias = "clip_model",
+        default_value = "ViT-B/32"
+    )]
+    pub clip_model: String,
+    /// Where the encoder runs: auto, cpu or cuda[:N]
+    #[arg(long, default_value = "auto")]
+    pub device: Device,
+    /// Items that go through the encoder at once
+    #[arg(long, value_name = "N", alias = "batch_size", default_value_t = DEFAULT_BATCH_SIZE)]
+    pub batch_size: NonZeroUsize,
+    /// Turn pictures upright as their EXIF data say; CLIP's authors did not
+    #[arg(long, alias = "apply_orientation")]
+    pub apply_orientation: bool,
+    /// Parquet file to write: every item with its embedding, or the reason why it has none
+    #[arg(long, short, value_name = "FILE", default_value = "embeddings.parquet")]
+    pub output: PathBuf,
+    /// Items of a shard: what an interruption can cost
+    #[arg(long, value_name = "N", alias = "shard_size", default_value_t = 4096, value_parser = positive)]
+    pub shard_size: usize,
+    /// Go on with what an interrupted run left behind
+    #[arg(long)]
+    pub resume: bool,
+    /// Say nothing but errors
+    #[arg(long, short)]
+    pub quiet: bool,
 }
 
 #[derive(Debug, Args)]

@@ -63,14 +63,12 @@ pub(super) fn load(
         .then(|| encoder::load(&args.clip_model, args.device))
         .transpose()?;
     if let Some(encoder) = &encoder {
-        for (given, tower) in [
-            (texts.is_some() || words.is_some(), Tower::Text),
-            (images.is_some(), Tower::Image),
-        ] {
-            // Before the other kind is embedded in vain.
-            if given && !encoder.towers().contains(&tower) {
-                bail!(encoder.no_tower(tower));
-            }
+        // Before the other kind is embedded in vain.
+        if texts.is_some() || words.is_some() {
+            check_tower(&**encoder, Tower::Text)?;
+        }
+        if images.is_some() {
+            check_tower(&**encoder, Tower::Image)?;
         }
     }
     let names = match (&encoder, words, names) {
@@ -142,8 +140,16 @@ fn labels(path: &PathBuf) -> Result<Vec<String>> {
     Ok(labels)
 }
 
+/// Refuses an encoder without that tower.
+pub(super) fn check_tower(encoder: &dyn Encoder, tower: Tower) -> Result<()> {
+    if encoder.towers().contains(&tower) {
+        return Ok(());
+    }
+    bail!(encoder.no_tower(tower))
+}
+
 /// Texts that lost their tail.
-fn truncated(frame: &DataFrame) -> usize {
+pub(super) fn truncated(frame: &DataFrame) -> usize {
     let column = frame
         .column(EMBEDDING_TRUNCATED)
         .and_then(|column| column.bool());

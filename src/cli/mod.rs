@@ -3,6 +3,7 @@
 mod analysis;
 mod args;
 mod demo;
+mod embed;
 mod fit;
 mod inputs;
 mod models;
@@ -23,6 +24,7 @@ impl Cli {
     pub fn run(self) -> Result<()> {
         match self.command.unwrap_or(Command::Fit(Box::new(self.fit))) {
             Command::Fit(args) => fit::run(&args),
+            Command::Embed(args) => embed::run(&args),
             Command::Predict(args) => predict::run(&args),
             Command::Demo(args) => demo::run(&args),
             Command::Models => models::run(),

@@ -196,6 +196,54 @@ pub fn write_parquet(frame: &DataFrame, path: impl AsRef<Path>) -> Result<(), Fr
     })
 }
 
+/// Writes the rows of Parquet files with the same columns, one file after the other, to one, whole or not at all; `visit`
+/// sees the rows of each. Holds one file at a time in memory.
+///
+/// # Errors
+/// A file cannot be read, the columns differ, or the result cannot be written.
+pub fn join_parquet(
+    parts: &[PathBuf],
+    path: impl AsRef<Path>,
+    mut visit: impl FnMut(&DataFrame),
+) -> Result<(), FrameError> {
+    let path = path.as_ref();
+    let read = |part: &PathBuf| ParquetReader::new(File::open(part)?).finish();
+    let fill = |file: &mut File| {
+        let Some((first, rest)) = parts.split_first() else {
+            return Err(PolarsError::NoData("no file to join".into()));
+        };
+        let first = read(first)?;
+        let mut writer = ParquetWriter::new(file).batched(first.schema())?;
+        visit(&first);
+        writer.write_batch(&first)?;
+        for part in rest {
+            let part = read(part)?;
+            visit(&part);
+            writer.write_batch(&part)?;
+        }
+        writer.finish().map(drop)
+    };
+    write_whole(path, fill).map_err(|cause| FrameError::Table {
+        path: path.to_owned(),
+        cause,
+    })
+}
+
+/// The number of rows of a Parquet file, without reading them.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn parquet_height(path: impl AsRef<Path>) -> Result<usize, FrameError> {
+    let path = path.as_ref();
+    let file = File::open(path).map_err(|cause| io(path, cause))?;
+    ParquetReader::new(file)
+        .num_rows()
+        .map_err(|cause| FrameError::Table {
+            path: path.to_owned(),
+            cause,
+        })
+}
+
 fn parquet(path: &Path) -> Result<DataFrame, FrameError> {
     let file = File::open(path).map_err(|cause| io(path, cause))?;
     ParquetReader::new(file)

@@ -399,6 +399,97 @@ fn texts_that_lose_their_tail_are_counted() {
     assert!(out.contains(expected), "{out}");
 }
 
+/// Arguments of an `embed` of texts and pictures in many small shards.
+fn embed_args(output: &str) -> Vec<String> {
+    let (images, clip) = (dataset("shapes/images"), dataset("tiny-clip"));
+    let texts = dataset("shapes/captions.txt");
+    let args = [
+        "embed",
+        "--image-dir",
+        &images,
+        "--text-file",
+        &texts,
+        "--clip-model",
+        &clip,
+    ];
+    let rest = ["--shard-size", "32", "--output", output];
+    args.iter()
+        .chain(&rest)
+        .map(|arg| (*arg).to_owned())
+        .collect()
+}
+
+#[test]
+fn embeddings_are_written_once_and_fitted_from_the_file() {
+    let folder = TempDir::new().unwrap();
+    let args = embed_args("all.parquet");
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let out = succeed(folder.path(), &args);
+    assert!(out.contains("960 items embedded: all.parquet"), "{out}");
+    assert_eq!(
+        fs::read_dir(folder.path()).unwrap().count(),
+        1,
+        "shards are removed"
+    );
+    let out = succeed(folder.path(), &["--embeddings", "all.parquet", "-k", "2"]);
+    assert!(
+        out.contains("2 components in the embeddings in all.parquet"),
+        "{out}"
+    );
+}
+
+#[test]
+fn an_embed_that_was_killed_goes_on_and_ends_with_the_same_bytes() {
+    let folder = TempDir::new().unwrap();
+    let whole = embed_args("whole.parquet");
+    succeed(
+        folder.path(),
+        &whole.iter().map(String::as_str).collect::<Vec<_>>(),
+    );
+    let expected = fs::read(folder.path().join("whole.parquet")).unwrap();
+
+    let args = embed_args("killed.parquet");
+    let shards = folder.path().join("killed.parquet.shards");
+    for kill in 0..6 {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vmfmix"));
+        command
+            .current_dir(folder.path())
+            .args(&args)
+            .arg("--quiet");
+        if kill > 0 {
+            command.arg("--resume");
+        }
+        let mut child = command.spawn().unwrap();
+        // Killed as soon as it has made some shards more than the run before, of 30.
+        let finished = || {
+            let entries = fs::read_dir(&shards).into_iter().flatten().flatten();
+            let is_shard = |name: &str| name.ends_with(".parquet");
+            entries
+                .filter(|entry| is_shard(&entry.file_name().to_string_lossy()))
+                .count()
+        };
+        while finished() <= 4 * kill && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        let _ = child.kill();
+        child.wait().unwrap();
+    }
+    if shards.exists() {
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let message = String::from_utf8(vmfmix(folder.path(), &args).stderr).unwrap();
+        assert!(message.contains("go on with --resume"), "{message}");
+        let other = [&args[..], &["--resume", "--batch-size", "7"]].concat();
+        let message = String::from_utf8(vmfmix(folder.path(), &other).stderr).unwrap();
+        assert!(message.contains("or with other options"), "{message}");
+        succeed(folder.path(), &[&args[..], &["--resume"]].concat());
+    }
+    assert_eq!(
+        fs::read(folder.path().join("killed.parquet")).unwrap(),
+        expected
+    );
+    assert!(!shards.exists());
+}
+
 #[test]
 fn models_lists_the_nine_of_openai() {
     let folder = TempDir::new().unwrap();

@@ -1,0 +1,244 @@
+//! `vmfmix embed`: texts and pictures to a table of embeddings, in shards, so that what is done stays done.
+//!
+//! Shards lie in a folder beside the output until all are there; each is written whole. A run that was killed leaves
+//! finished shards behind, and `--resume` makes the others: a shard never depends on another, so the table comes out the
+//! same byte by byte.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use polars::prelude::*;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::args::EmbedArgs;
+use super::inputs::{self, ITEM, LABEL, MODALITY};
+use super::progress::listener;
+use crate::encoder::{self, Encoder, Picture, Tower};
+use crate::frame::{EMBEDDING, EMBEDDING_ERROR, EMBEDDING_TRUNCATED, EmbedOptions, io};
+use crate::progress::Progress;
+use crate::whole_file::write_whole;
+
+pub(super) fn run(args: &EmbedArgs) -> Result<()> {
+    let progress = listener(args.quiet);
+    let texts = args.text_file.as_ref().map(io::text_file).transpose()?;
+    let images = args.image_dir.as_ref().map(io::image_folder).transpose()?;
+    let parts = [(Tower::Text, texts), (Tower::Image, images)];
+    let parts: Vec<(Tower, DataFrame)> = parts
+        .into_iter()
+        .filter_map(|(tower, frame)| Some((tower, frame?)))
+        .collect();
+    let encoder = encoder::load(&args.clip_model, args.device)?;
+    for (tower, _) in &parts {
+        inputs::check_tower(&*encoder, *tower)?;
+    }
+    let job = Job::new(args, &*encoder, &parts)?;
+    let shards = Shards::open(&args.output, &job, args.resume)?;
+
+    let total = job.items;
+    let mut done = 0;
+    let mut paths = Vec::new();
+    for (tower, frame) in &parts {
+        for start in (0..frame.height()).step_by(args.shard_size) {
+            let rows = args.shard_size.min(frame.height() - start);
+            let path = shards.path(paths.len());
+            if !is_finished(&path, rows) {
+                let whole = Whole {
+                    inner: progress.clone(),
+                    done,
+                    total,
+                };
+                let options = EmbedOptions::default()
+                    .batch_size(args.batch_size)
+                    .apply_orientation(args.apply_orientation)
+                    .progress(Arc::new(whole));
+                let items = frame.slice(start as i64, rows);
+                let shard = embed(items, *tower, &*encoder, &options)?;
+                io::write_parquet(&shard, &path)?;
+            }
+            done += rows;
+            paths.push(path);
+        }
+    }
+
+    let (mut skipped, mut truncated) = (0, 0);
+    io::join_parquet(&paths, shards.joined(), |shard| {
+        skipped += shard.column(EMBEDDING).map_or(0, Column::null_count);
+        truncated += inputs::truncated(shard);
+    })?;
+    shards.finish(&args.output)?;
+    if !args.quiet {
+        let mut line = format!("{} items embedded", total - skipped);
+        if skipped > 0 {
+            write!(line, ", {skipped} skipped (see column {EMBEDDING_ERROR})")?;
+        }
+        if truncated > 0 {
+            write!(line, ", {truncated} texts cut to the encoder's context")?;
+        }
+        println!("{line}: {}", args.output.display());
+    }
+    Ok(())
+}
+
+/// Items, embedded, with the same columns for texts and pictures.
+fn embed(
+    items: DataFrame,
+    tower: Tower,
+    encoder: &dyn Encoder,
+    options: &EmbedOptions,
+) -> Result<DataFrame> {
+    let mut frame = match tower {
+        Tower::Text => inputs::texts_frame(items, encoder, options)?,
+        Tower::Image => inputs::images_frame(items, encoder, options)?,
+    };
+    for (column, dtype) in [
+        (LABEL, DataType::String),
+        (EMBEDDING_TRUNCATED, DataType::Boolean),
+    ] {
+        if frame.column(column).is_err() {
+            frame.with_column(Column::full_null(column.into(), frame.height(), &dtype))?;
+        }
+    }
+    let columns = [
+        ITEM,
+        MODALITY,
+        LABEL,
+        EMBEDDING,
+        EMBEDDING_ERROR,
+        EMBEDDING_TRUNCATED,
+    ];
+    Ok(frame.select(columns)?)
+}
+
+/// Whether a shard is there, whole.
+fn is_finished(path: &Path, rows: usize) -> bool {
+    io::parquet_height(path).is_ok_and(|height| height == rows)
+}
+
+/// What has to be the same for shards of two runs to belong together.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Job {
+    version: String,
+    model: String,
+    /// Of an embedding that depends on all weights.
+    weights_sha256: String,
+    /// Of the items in order.
+    items_sha256: String,
+    items: usize,
+    shard_size: usize,
+    batch_size: usize,
+    apply_orientation: bool,
+}
+
+impl Job {
+    fn new(args: &EmbedArgs, encoder: &dyn Encoder, parts: &[(Tower, DataFrame)]) -> Result<Self> {
+        let (mut items, mut weights) = (Sha256::new(), Sha256::new());
+        for (tower, frame) in parts {
+            items.update(tower.to_string());
+            for item in frame.columns()[0].str()?.iter() {
+                let item = item.unwrap_or_default();
+                items.update(item.len().to_le_bytes());
+                items.update(item);
+            }
+            let probe = match tower {
+                Tower::Text => encoder.embed_texts(&["one text that every model can read"])?,
+                Tower::Image => {
+                    let bytes = (0..3 * 32 * 32).map(|i| (i * 7 % 256) as u8).collect();
+                    encoder.embed_images(&[Picture::from_rgb(32, 32, bytes)?])?
+                }
+            };
+            probe.iter().for_each(|x| weights.update(x.to_le_bytes()));
+        }
+        Ok(Job {
+            version: env!("CARGO_PKG_VERSION").into(),
+            model: args.clip_model.clone(),
+            weights_sha256: hex(&weights.finalize()),
+            items_sha256: hex(&items.finalize()),
+            items: parts.iter().map(|(_, frame)| frame.height()).sum(),
+            shard_size: args.shard_size,
+            batch_size: args.batch_size.get(),
+            apply_orientation: args.apply_orientation,
+        })
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+/// The folder of shards beside the output.
+struct Shards {
+    folder: PathBuf,
+}
+
+impl Shards {
+    fn open(output: &Path, job: &Job, resume: bool) -> Result<Self> {
+        ensure!(
+            !output.is_dir(),
+            "{}: a folder; give --output the name of a file",
+            output.display()
+        );
+        let mut folder = output.to_owned().into_os_string();
+        folder.push(".shards");
+        let folder = PathBuf::from(folder);
+        let path = folder.join("job.json");
+        let shown = folder.display();
+        match fs::read(&path) {
+            Ok(before) => {
+                ensure!(
+                    resume,
+                    "{shown}: an earlier run was not finished; go on with --resume, or remove this folder to begin anew"
+                );
+                let before: Job = serde_json::from_slice(&before)
+                    .with_context(|| format!("{}: damaged; remove {shown}", path.display()))?;
+                ensure!(
+                    before == *job,
+                    "{shown}: made from other items, by another model or with other options; repeat the call that began it, or remove this folder to begin anew"
+                );
+            }
+            Err(_) => {
+                let json = serde_json::to_vec_pretty(job)?;
+                write_whole(&path, |file| file.write_all(&json)).with_context(|| {
+                    format!("{shown}: cannot write there; choose another --output")
+                })?;
+            }
+        }
+        Ok(Shards { folder })
+    }
+
+    fn path(&self, shard: usize) -> PathBuf {
+        self.folder.join(format!("{shard:06}.parquet"))
+    }
+
+    /// Where all of them are put together: what a kill leaves there goes with the folder.
+    fn joined(&self) -> PathBuf {
+        self.folder.join("joined")
+    }
+
+    /// Gives the joined table its name, and removes the folder.
+    fn finish(self, output: &Path) -> Result<()> {
+        fs::rename(self.joined(), output).with_context(|| output.display().to_string())?;
+        fs::remove_dir_all(&self.folder).with_context(|| self.folder.display().to_string())
+    }
+}
+
+/// Progress of a shard as progress of the whole.
+struct Whole {
+    inner: Arc<dyn Progress>,
+    /// Items before the shard.
+    done: usize,
+    total: usize,
+}
+
+impl Progress for Whole {
+    fn update(&self, stage: &str, done: usize, _total: usize) {
+        self.inner.update(stage, self.done + done, self.total);
+    }
+}
