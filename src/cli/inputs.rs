@@ -209,22 +209,32 @@ fn vectors(path: &Path) -> Result<DataFrame> {
         Some(name) => frame.column(name)?.clone(),
         None => rows.collect::<StringChunked>().into_column(),
     };
+    let written = strings(&frame, EMBEDDING_ERROR)?;
     let reasons: StringChunked = missing
         .iter()
-        .map(|null| (null == Some(true)).then_some("no embedding"))
+        .zip(written)
+        .map(|(null, reason)| {
+            let reason = reason.unwrap_or_else(|| "no embedding".to_owned());
+            (null == Some(true)).then_some(reason)
+        })
         .collect();
     let mut columns = vec![
         items.with_name(ITEM.into()),
         frame.column(EMBEDDING)?.clone(),
         reasons.into_column().with_name(EMBEDDING_ERROR.into()),
     ];
-    columns.extend(
-        frame
-            .column(LABEL)
-            .ok()
-            .map(|column| column.cast(&DataType::String))
-            .transpose()?,
-    );
+    if let Ok(labels) = frame.column(LABEL)
+        && labels.null_count() < labels.len()
+    {
+        columns.push(labels.cast(&DataType::String)?);
+    }
+    // A table that `embed` wrote knows what its items are.
+    if let Ok(modalities) = frame.column(MODALITY)
+        && modalities.dtype() == &DataType::String
+    {
+        columns.push(modalities.clone());
+        return Ok(DataFrame::new_infer_height(columns)?);
+    }
     tagged(DataFrame::new_infer_height(columns)?, VECTOR)
 }
 

@@ -436,6 +436,11 @@ fn embeddings_are_written_once_and_fitted_from_the_file() {
         out.contains("2 components in the embeddings in all.parquet"),
         "{out}"
     );
+    let report = fs::read_to_string(folder.path().join("results/report.html")).unwrap();
+    assert!(
+        report.contains("data:image/jpeg;base64,"),
+        "pictures are shown"
+    );
 }
 
 #[test]
