@@ -5,14 +5,14 @@
 #     tests/parity/run.sh [FOLDER]
 #
 # takes a gigabyte and, the first time, the download of PyTorch. PYTHON names an interpreter that has
-# tests/parity/requirements.txt installed; without it, one is made in the folder.
+# tests/parity/requirements.txt installed; without it, one is made in the folder, or the status is 75 if it cannot be.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 folder=${1:-$(mktemp -d)}
 if [ -z "${PYTHON:-}" ]; then
     PYTHON=$folder/python/bin/python
-    [ -x "$PYTHON" ] || python3 -m venv "$folder/python"
-    "$PYTHON" -m pip install --quiet -r tests/parity/requirements.txt
+    [ -x "$PYTHON" ] || python3 -m venv "$folder/python" || exit 75
+    "$PYTHON" -m pip install --quiet -r tests/parity/requirements.txt || exit 75
 fi
 "$PYTHON" tests/parity/real_size.py "$folder"
 "$PYTHON" tests/parity/sentences.py "$folder"
