@@ -6,12 +6,11 @@
 //! ```
 //!
 //! 1. A column of texts or image paths is read into a Polars frame ([`frame::io`]).
-//! 2. A CLIP encoder ([`encoder::ClipEncoder`]) turns each item into a unit vector ([`frame::FrameExt`]).
+//! 2. An encoder, usually CLIP ([`encoder::ClipEncoder`]), turns each item into a unit vector ([`frame::FrameExt`]).
 //! 3. Unit vectors live on a sphere, where the von Mises-Fisher distribution ([`vmf::VonMisesFisher`]) is the
 //!    natural Gaussian; a mixture of them ([`mixture::VonMisesFisherMixture`]) is fitted by EM, as a linfa estimator.
 //! 4. Every item is assigned to a component, with its probability and likelihood.
 //! 5. A [`report::Report`] explains the result on one page that opens offline.
-//!
 //!
 //! # Code map
 //! A file imports only from its own folder or from a lower layer; `tests/it/layering.rs` sees to it.
@@ -20,7 +19,7 @@
 //! |---|---|---|
 //! | 0 | [`vmf`] | the mathematics of one distribution |
 //! | 1 | [`mixture`] | sufficient statistics, the EM loop, the estimator, metrics |
-//! | 2 | [`encoder`] | CLIP towers, checkpoints, tokeniser, preprocessing |
+//! | 2 | [`encoder`] | CLIP and other encoders: towers, checkpoints, tokenisers, preprocessing |
 //! | 3 | [`frame`] | Polars columns and files |
 //! | 4 | [`report`] | the summary and its faces: HTML, JSON, PNG |
 //! | 5 | [`cli`] | the command line |

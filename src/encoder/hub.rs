@@ -29,6 +29,8 @@ pub(super) struct HubRepository {
     /// Where a pinned commit lies, whatever name it was fetched by.
     snapshot: Option<PathBuf>,
     remote: Option<ApiRepo>,
+    /// Whether the model was in the cache before anything was fetched.
+    was_cached: bool,
     /// Whether the server has failed to answer, and is not to be asked again for what a model may do without.
     is_silent: AtomicBool,
 }
@@ -68,8 +70,10 @@ impl HubRepository {
             }),
             cached: cache.repo(repo.clone()),
             remote: None,
+            was_cached: false,
             is_silent: AtomicBool::new(false),
         };
+        repository.was_cached = repository.at_hand(CONFIG).is_some();
         if !settings.offline {
             let api = ApiBuilder::from_cache(cache)
                 .with_endpoint(settings.endpoint.clone())
@@ -119,7 +123,7 @@ impl Source for HubRepository {
             .or_else(|| self.cached.get(file))
     }
 
-    /// Where the server gives no answer, a model that is in the cache has only the files that are there.
+    /// Where the server gives no answer, a model that was in the cache has only the files that are there.
     fn find(&self, file: &str) -> Result<Option<PathBuf>, EncoderError> {
         if let Some(path) = self.at_hand(file) {
             return Ok(Some(path));
@@ -132,7 +136,7 @@ impl Source for HubRepository {
             return Ok(None);
         };
         match self.ask(remote, file) {
-            Err(EncoderError::Download { .. }) if self.at_hand(CONFIG).is_some() => {
+            Err(EncoderError::Download { .. }) if self.was_cached => {
                 self.is_silent.store(true, Relaxed);
                 Ok(None)
             }
