@@ -74,24 +74,17 @@ Examples:
 
 Logarithms are in nats, angles in radians. angle_50 is the angle to the mean within which half of the mass lies.";
 
-/// Where the embeddings come from.
+/// Texts and pictures, and what embeds them.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Data")]
-pub(super) struct DataArgs {
+pub(super) struct ItemArgs {
     /// File with one text a line
     #[arg(long, value_name = "FILE", alias = "text_file")]
     pub text_file: Option<PathBuf>,
     /// Folder of pictures, searched with the folders below it
     #[arg(long, value_name = "DIR", alias = "image_dir")]
     pub image_dir: Option<PathBuf>,
-    /// Embeddings made elsewhere, .npy or .parquet; no encoder is needed
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["text_file", "image_dir"])]
-    pub embeddings: Option<PathBuf>,
-    /// File with one known label a line, texts first, then images in the order of their paths; the components are
-    /// compared with them. Pictures in several folders are labelled by their folders without it
-    #[arg(long, value_name = "FILE")]
-    pub labels: Option<PathBuf>,
-    /// CLIP model: a name that `vmfmix models` lists, a Hugging Face id (owner/name) or a local folder
+    /// Model: a name that `vmfmix models` lists, a Hugging Face id (owner/name) or a local folder
     #[arg(
         long,
         value_name = "MODEL",
@@ -111,6 +104,21 @@ pub(super) struct DataArgs {
     /// Say nothing but errors
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+/// Where the embeddings come from.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Data")]
+pub(super) struct DataArgs {
+    #[command(flatten)]
+    pub items: ItemArgs,
+    /// Embeddings made elsewhere, .npy or .parquet; no encoder is needed
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["text_file", "image_dir"])]
+    pub embeddings: Option<PathBuf>,
+    /// File with one known label a line, texts first, then images in the order of their paths; the components are
+    /// compared with them. Pictures in several folders are labelled by their folders without it
+    #[arg(long, value_name = "FILE")]
+    pub labels: Option<PathBuf>,
 }
 
 /// How the mixture is fitted.
@@ -229,29 +237,8 @@ pub(super) struct FitArgs {
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("items").args(["text_file", "image_dir"]).multiple(true).required(true))]
 pub(super) struct EmbedArgs {
-    /// File with one text a line
-    #[arg(long, value_name = "FILE", alias = "text_file")]
-    pub text_file: Option<PathBuf>,
-    /// Folder of pictures, searched with the folders below it
-    #[arg(long, value_name = "DIR", alias = "image_dir")]
-    pub image_dir: Option<PathBuf>,
-    /// Model: a name that `vmfmix models` lists, a Hugging Face id (owner/name) or a local folder
-    #[arg(
-        long,
-        value_name = "MODEL",
-        alias = "clip_model",
-        default_value = "ViT-B/32"
-    )]
-    pub clip_model: String,
-    /// Where the encoder runs: auto, cpu or cuda[:N]
-    #[arg(long, default_value = "auto")]
-    pub device: Device,
-    /// Items that go through the encoder at once
-    #[arg(long, value_name = "N", alias = "batch_size", default_value_t = DEFAULT_BATCH_SIZE)]
-    pub batch_size: NonZeroUsize,
-    /// Turn pictures upright as their EXIF data say; CLIP's authors did not
-    #[arg(long, alias = "apply_orientation")]
-    pub apply_orientation: bool,
+    #[command(flatten)]
+    pub items: ItemArgs,
     /// Parquet file to write: every item with its embedding, or the reason why it has none
     #[arg(long, short, value_name = "FILE", default_value = "embeddings.parquet")]
     pub output: PathBuf,
@@ -261,9 +248,6 @@ pub(super) struct EmbedArgs {
     /// Go on with what an interrupted run left behind
     #[arg(long)]
     pub resume: bool,
-    /// Say nothing but errors
-    #[arg(long, short)]
-    pub quiet: bool,
 }
 
 #[derive(Debug, Args)]

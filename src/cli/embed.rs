@@ -24,15 +24,14 @@ use crate::progress::Progress;
 use crate::whole_file::write_whole;
 
 pub(super) fn run(args: &EmbedArgs) -> Result<()> {
-    let progress = listener(args.quiet);
-    let texts = args.text_file.as_ref().map(io::text_file).transpose()?;
-    let images = args.image_dir.as_ref().map(io::image_folder).transpose()?;
+    let progress = listener(args.items.quiet);
+    let (texts, images) = args.items.read()?;
     let parts = [(Tower::Text, texts), (Tower::Image, images)];
     let parts: Vec<(Tower, DataFrame)> = parts
         .into_iter()
         .filter_map(|(tower, frame)| Some((tower, frame?)))
         .collect();
-    let encoder = encoder::load(&args.clip_model, args.device)?;
+    let encoder = encoder::load(&args.items.clip_model, args.items.device)?;
     for (tower, _) in &parts {
         inputs::check_tower(&*encoder, *tower)?;
     }
@@ -52,10 +51,7 @@ pub(super) fn run(args: &EmbedArgs) -> Result<()> {
                     done,
                     total,
                 };
-                let options = EmbedOptions::default()
-                    .batch_size(args.batch_size)
-                    .apply_orientation(args.apply_orientation)
-                    .progress(Arc::new(whole));
+                let options = args.items.options(Arc::new(whole));
                 let items = frame.slice(start as i64, rows);
                 let shard = embed(items, *tower, &*encoder, &options)?;
                 io::write_parquet(&shard, &path)?;
@@ -71,7 +67,7 @@ pub(super) fn run(args: &EmbedArgs) -> Result<()> {
         truncated += inputs::truncated(shard);
     })?;
     shards.finish(&args.output)?;
-    if !args.quiet {
+    if !args.items.quiet {
         let mut line = format!("{} items embedded", total - skipped);
         if skipped > 0 {
             write!(line, ", {skipped} skipped (see column {EMBEDDING_ERROR})")?;
@@ -155,22 +151,19 @@ impl Job {
         }
         Ok(Job {
             version: env!("CARGO_PKG_VERSION").into(),
-            model: args.clip_model.clone(),
+            model: args.items.clip_model.clone(),
             weights_sha256: hex(&weights.finalize()),
             items_sha256: hex(&items.finalize()),
             items: parts.iter().map(|(_, frame)| frame.height()).sum(),
             shard_size: args.shard_size,
-            batch_size: args.batch_size.get(),
-            apply_orientation: args.apply_orientation,
+            batch_size: args.items.batch_size.get(),
+            apply_orientation: args.items.apply_orientation,
         })
     }
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The folder of shards beside the output.

@@ -17,10 +17,10 @@ use crate::vmf::VonMisesFisher;
 
 pub(super) fn run(args: &FitArgs) -> Result<()> {
     let output = OutputFolder::new(&args.output_dir)?;
-    let progress = listener(args.data.quiet);
+    let progress = listener(args.data.items.quiet);
     let (inputs, encoder) = match inputs::load(&args.data, Some(&args.names), &progress)? {
         Some(inputs) if args.data.embeddings.is_some() => (inputs, None),
-        Some(inputs) => (inputs, Some(&args.data.clip_model)),
+        Some(inputs) => (inputs, Some(&args.data.items.clip_model)),
         None => (synthetic(args)?, None),
     };
     let mut settings = vec![("data", inputs.description.clone())];
@@ -39,7 +39,7 @@ pub(super) fn run(args: &FitArgs) -> Result<()> {
         settings,
     };
     let (report, selection) = analysis.run(&args.mixture, &output, &progress)?;
-    if !args.data.quiet {
+    if !args.data.items.quiet {
         if let Some(selection) = &selection {
             print_selection(selection);
         }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use ndarray::Array2;
 use polars::prelude::*;
 
-use super::args::{DataArgs, NameArgs};
+use super::args::{DataArgs, ItemArgs, NameArgs};
 use crate::encoder::{self, Encoder, PromptTemplate, Tower, ZeroShotLabels};
 use crate::frame::{
     EMBEDDING, EMBEDDING_ERROR, EMBEDDING_TRUNCATED, EmbedOptions, Embeddings, FrameExt, io,
@@ -49,8 +49,7 @@ pub(super) fn load(
     let words = names.and_then(|names| names.zero_shot_labels.as_ref());
     let words = words.map(labels).transpose()?;
     let vectors = args.embeddings.as_deref().map(vectors).transpose()?;
-    let texts = args.text_file.as_ref().map(io::text_file).transpose()?;
-    let images = args.image_dir.as_ref().map(io::image_folder).transpose()?;
+    let (texts, images) = args.items.read()?;
     if vectors.is_none() && texts.is_none() && images.is_none() {
         ensure!(
             args.labels.is_none() && words.is_none(),
@@ -60,7 +59,7 @@ pub(super) fn load(
     }
     let is_needed = texts.is_some() || images.is_some() || words.is_some();
     let encoder = is_needed
-        .then(|| encoder::load(&args.clip_model, args.device))
+        .then(|| encoder::load(&args.items.clip_model, args.items.device))
         .transpose()?;
     if let Some(encoder) = &encoder {
         // Before the other kind is embedded in vain.
@@ -73,7 +72,7 @@ pub(super) fn load(
     }
     let names = match (&encoder, words, names) {
         (Some(encoder), Some(words), Some(names)) => {
-            let usual = match args.text_file {
+            let usual = match args.items.text_file {
                 Some(_) => PromptTemplate::plain(),
                 None => PromptTemplate::photo(),
             };
@@ -93,15 +92,12 @@ pub(super) fn load(
         parts.push(frame);
         sources.push(format!("the embeddings in {}", path.display()));
     }
-    let options = EmbedOptions::default()
-        .batch_size(args.batch_size)
-        .apply_orientation(args.apply_orientation)
-        .progress(progress.clone());
-    if let (Some(frame), Some(path), Some(encoder)) = (texts, &args.text_file, &encoder) {
+    let options = args.items.options(progress.clone());
+    if let (Some(frame), Some(path), Some(encoder)) = (texts, &args.items.text_file, &encoder) {
         parts.push(texts_frame(frame, &**encoder, &options)?);
         sources.push(format!("the texts in {}", path.display()));
     }
-    if let (Some(frame), Some(path), Some(encoder)) = (images, &args.image_dir, &encoder) {
+    if let (Some(frame), Some(path), Some(encoder)) = (images, &args.items.image_dir, &encoder) {
         parts.push(images_frame(frame, &**encoder, &options)?);
         sources.push(format!("the pictures in {}", path.display()));
     }
@@ -126,6 +122,23 @@ pub(super) fn load(
         names,
         truncated,
     }))
+}
+
+impl ItemArgs {
+    /// The texts and the pictures that are named, not yet embedded.
+    pub(super) fn read(&self) -> Result<(Option<DataFrame>, Option<DataFrame>)> {
+        let texts = self.text_file.as_ref().map(io::text_file).transpose()?;
+        let images = self.image_dir.as_ref().map(io::image_folder).transpose()?;
+        Ok((texts, images))
+    }
+
+    /// How they are embedded.
+    pub(super) fn options(&self, progress: Arc<dyn Progress>) -> EmbedOptions {
+        EmbedOptions::default()
+            .batch_size(self.batch_size)
+            .apply_orientation(self.apply_orientation)
+            .progress(progress)
+    }
 }
 
 /// The labels in a file, one a line.

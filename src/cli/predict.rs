@@ -13,15 +13,15 @@ use crate::mixture::VonMisesFisherMixture;
 
 pub(super) fn run(args: &PredictArgs) -> Result<()> {
     let model = read_model(&args.model)?;
-    let inputs =
-        inputs::load(&args.data, None, &listener(args.data.quiet))?.expect("clap requires data");
+    let inputs = inputs::load(&args.data, None, &listener(args.data.items.quiet))?
+        .expect("clap requires data");
     let assigned = inputs
         .frame
         .predict_with(EMBEDDING, &model)
         .with_context(|| inputs.description.clone())?;
     let assigned = assigned.drop(EMBEDDING)?;
     io::write_parquet(&assigned, &args.output)?;
-    if !args.data.quiet {
+    if !args.data.items.quiet {
         let missing = assigned.column("component")?.null_count();
         println!(
             "{} items assigned, {missing} skipped: {}",

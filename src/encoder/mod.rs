@@ -72,6 +72,7 @@ pub use errors::EncoderError;
 pub use load::load;
 pub use picture::{DEFAULT_MAX_PIXELS, DecodeOptions, ImageSource, Picture};
 pub use preprocess::Preprocessing;
+pub(crate) use rows::to_unit_rows;
 pub use sentence::SentenceEncoder;
 pub use siglip::SiglipEncoder;
 pub use tokenizer::Tokens;

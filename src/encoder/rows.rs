@@ -11,7 +11,7 @@ pub(super) fn to_rows(x: &Tensor) -> Result<Array2<f32>> {
 }
 
 /// Scales each row to unit length; a row of zeros stays.
-pub(super) fn to_unit_rows(x: &mut Array2<f32>) {
+pub(crate) fn to_unit_rows(x: &mut Array2<f32>) {
     for mut row in x.rows_mut() {
         let length = row.dot(&row).sqrt();
         if length > 0.0 {

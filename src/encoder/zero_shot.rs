@@ -14,6 +14,7 @@ use std::str::FromStr;
 
 use ndarray::{Array2, ArrayView2, Axis};
 
+use super::rows::to_unit_rows;
 use super::{BatchOptions, Encoder, EncoderError, embed_texts};
 use crate::progress::Silent;
 
@@ -150,11 +151,8 @@ impl ZeroShotLabels {
             .axis_chunks_iter(Axis(0), templates.len());
         for (mut direction, prompts) in directions.rows_mut().into_iter().zip(groups) {
             direction.assign(&prompts.sum_axis(Axis(0)));
-            let length = direction.dot(&direction).sqrt();
-            if length > 0.0 {
-                direction /= length;
-            }
         }
+        to_unit_rows(&mut directions);
         Ok(ZeroShotLabels {
             labels,
             directions,

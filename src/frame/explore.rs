@@ -7,7 +7,7 @@ use polars::prelude::*;
 use rayon::prelude::*;
 
 use super::{Embeddings, FrameError};
-use crate::encoder::ZeroShotLabels;
+use crate::encoder::{ZeroShotLabels, to_unit_rows};
 use crate::mixture::VonMisesFisherMixture;
 use crate::product::product;
 
@@ -32,12 +32,7 @@ impl Present {
         let mut units = Embeddings::of(&frame.filter(&present)?, column)?
             .view()
             .to_owned();
-        for mut row in units.rows_mut() {
-            let length = row.dot(&row).sqrt();
-            if length > 0.0 {
-                row /= length;
-            }
-        }
+        to_unit_rows(&mut units);
         let places = present.iter().zip(0..);
         let rows = places.filter_map(|(present, row)| (present == Some(true)).then_some(row));
         Ok(Present {
