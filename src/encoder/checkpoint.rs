@@ -12,6 +12,7 @@ use candle_core::pickle::PthTensors;
 use candle_core::safetensors::{Load, MmapedSafetensors};
 use candle_core::{DType, Device, Tensor};
 
+use super::kernels::floats;
 use super::naming::{Naming, Place};
 use super::{EncoderError, pickle};
 
@@ -206,7 +207,7 @@ impl<'a> Weights<'a> {
             });
         }
         let tensor = tensor.to_dtype(DType::F32)?.contiguous()?;
-        let values = tensor.flatten_all()?.to_vec1::<f32>()?;
+        let values = floats(&tensor)?;
         if let Some(at) = values.iter().position(|value| !value.is_finite()) {
             return Err(EncoderError::TensorValue {
                 name: place.name,
@@ -215,6 +216,7 @@ impl<'a> Weights<'a> {
                 got: values[at],
             });
         }
+        drop(values);
         Ok(tensor.to_device(&self.checkpoint.device)?)
     }
 
