@@ -62,10 +62,13 @@ pub(super) fn run(args: &EmbedArgs) -> Result<()> {
     }
 
     let (mut skipped, mut truncated) = (0, 0);
-    io::join_parquet(&paths, shards.joined(), |shard| {
+    let finished = paths.iter().map(|path| {
+        let shard = io::table(path)?;
         skipped += shard.column(EMBEDDING).map_or(0, Column::null_count);
-        truncated += inputs::truncated(shard);
-    })?;
+        truncated += inputs::truncated(&shard);
+        Ok(shard)
+    });
+    io::write_batches(shards.joined(), finished)?;
     shards.finish(&args.output)?;
     if !args.items.quiet {
         let mut line = format!("{} items embedded", total - skipped);
@@ -112,7 +115,7 @@ fn embed(
 
 /// Whether a shard is there, whole.
 fn is_finished(path: &Path, rows: usize) -> bool {
-    io::parquet_height(path).is_ok_and(|height| height == rows)
+    io::ParquetFile::open(path).is_ok_and(|shard| shard.height() == rows)
 }
 
 /// What has to be the same for shards of two runs to belong together.

@@ -1,6 +1,6 @@
 //! What can go wrong between a file, a frame and a matrix; every error says where.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use polars::prelude::{DataType, PolarsError};
 
@@ -39,6 +39,38 @@ pub enum FrameError {
         path: PathBuf,
         /// What can be read.
         expected: &'static str,
+    },
+    /// Two files that belong together have different numbers of rows.
+    #[error("{}: {rows} rows, but {} has {expected}; they do not belong together", path.display(), of.display())]
+    Metadata {
+        /// The file that tells of the vectors.
+        path: PathBuf,
+        /// Its rows.
+        rows: usize,
+        /// The file of the vectors.
+        of: PathBuf,
+        /// Its rows.
+        expected: usize,
+    },
+    /// A vector in a file has no direction.
+    #[error("{}, row {row}: the vector has no direction, its length is {length}; leave it out or repair it", path.display())]
+    NoDirection {
+        /// The file.
+        path: PathBuf,
+        /// Zero-based row.
+        row: usize,
+        /// Its Euclidean length: zero, infinite or not a number.
+        length: f64,
+    },
+    /// Files hold vectors of different lengths.
+    #[error("{}: vectors of {got} numbers, but {expected} in the files before; use embeddings of one encoder", path.display())]
+    Width {
+        /// The file.
+        path: PathBuf,
+        /// Length of its vectors.
+        got: usize,
+        /// Length of those before.
+        expected: usize,
     },
     /// A table cannot be read or written.
     #[error("{}: {cause}", path.display())]
@@ -130,4 +162,20 @@ pub enum FrameError {
     /// The encoder failed, not on one item but as a whole.
     #[error(transparent)]
     Encoder(#[from] EncoderError),
+}
+
+impl FrameError {
+    pub(super) fn io(path: &Path, cause: std::io::Error) -> Self {
+        Self::Io {
+            path: path.to_owned(),
+            cause,
+        }
+    }
+
+    pub(super) fn table(path: &Path, cause: PolarsError) -> Self {
+        Self::Table {
+            path: path.to_owned(),
+            cause,
+        }
+    }
 }

@@ -7,8 +7,10 @@ mod explore;
 mod ext;
 pub mod io;
 mod selection;
+mod shards;
 
 pub use embeddings::{EMBEDDING, EMBEDDING_ERROR, EMBEDDING_TRUNCATED, Embeddings};
 pub use errors::FrameError;
 pub use explore::{describe_components, label_components};
 pub use ext::{EmbedOptions, FrameExt};
+pub use shards::{ShardRows, Shards};

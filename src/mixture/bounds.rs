@@ -15,7 +15,8 @@ use rayon::prelude::*;
 
 use super::kernel::{Assignment, Block, Kernel, Scorer, float, sum_entries};
 use super::simd::{dot, two_largest};
-use super::{InMemory, MixtureError, Statistics};
+use super::observations::Points;
+use super::{MixtureError, Observations, Rows, Statistics};
 use crate::product::product;
 
 /// Units in the last place by which a cosine may be off: bounds are moved apart by as many.
@@ -88,7 +89,7 @@ impl Moves {
     }
 }
 
-impl<F: Float> InMemory<'_, F> {
+impl<R: Rows> Points<R> {
     /// Statistics of the points, each wholly in the cluster of the nearest centre; see
     /// [`Observations::cluster`](super::Observations::cluster).
     pub(super) fn cluster_within_bounds(
@@ -98,14 +99,14 @@ impl<F: Float> InMemory<'_, F> {
     ) -> Result<Statistics, MixtureError> {
         let scorer = Scorer::cosine(centres.clone());
         self.check(&scorer)?;
-        let kernel = Kernel::<F>::new(&scorer, Assignment::Hard);
+        let kernel = Kernel::<R::Value>::new(&scorer, Assignment::Hard);
         if memory.points.is_empty() {
             let unknown = Point {
                 cluster: 0,
                 own: -1.0,
                 others: 1.0,
             };
-            memory.points = vec![unknown; self.rows.nrows()];
+            memory.points = vec![unknown; self.n_samples()];
             memory.centres = centres.clone();
         }
         let moves = Moves::new(&memory.centres, centres);
@@ -113,19 +114,22 @@ impl<F: Float> InMemory<'_, F> {
         let groups = memory.points.par_chunks_mut(self.group_rows());
         let mut statistics = self.sum_groups(centres.dim(), groups, |first, points, part| {
             let mut search = Search::new(&kernel);
-            for (i, points) in points.chunks_mut(self.block_size).enumerate() {
-                self.with_block(first + i * self.block_size, |block| {
-                    kernel.arch.dispatch(Follow {
-                        moves: &moves,
-                        block,
-                        points,
-                        search: &mut search,
-                    });
-                    search.assign(block, points);
-                    search.add(block, points, part);
-                });
-            }
-        });
+            let blocks = points.chunks_mut(self.block_size);
+            self.block_starts(first)
+                .zip(blocks)
+                .try_for_each(|(start, points)| {
+                    self.with_block(start, |block| {
+                        kernel.arch.dispatch(Follow {
+                            moves: &moves,
+                            block,
+                            points,
+                            search: &mut search,
+                        });
+                        search.assign(block, points);
+                        search.add(block, points, part);
+                    })
+                })
+        })?;
         statistics.log_likelihood = (centres * &statistics.resultants).sum();
         Ok(statistics)
     }

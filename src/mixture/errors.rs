@@ -1,5 +1,7 @@
 //! What can go wrong while fitting, and what is worth telling though it went well.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 /// Why a mixture cannot be fitted, read or applied.
@@ -113,6 +115,14 @@ pub enum MixtureError {
         row: usize,
         /// Its Euclidean length: zero, infinite or not a number.
         length: f64,
+    },
+    /// Rows on disk cannot be read any more.
+    #[error("{}: {cause}; leave the file as it is while it is read", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        cause: std::io::Error,
     },
     /// A sample weight is negative or not finite.
     #[error("the weight of row {row} is {weight}; give finite weights that are not negative")]

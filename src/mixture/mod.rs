@@ -32,7 +32,7 @@ pub use hyperparams::{
 };
 pub use kernel::{Assignment, BLOCK_ROWS, Scorer};
 pub use model::{Convergence, VonMisesFisherMixture};
-pub use observations::{InMemory, Observations};
+pub use observations::{InMemory, Observations, Points, Rows};
 pub use selection::{Candidate, Criterion, SILHOUETTE_ROWS, Selection};
 pub use spherical_kmeans::{
     KMeansInit, SphericalKMeans, SphericalKMeansParams, SphericalKMeansValidParams,

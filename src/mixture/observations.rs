@@ -1,5 +1,7 @@
 //! Anything that can turn a model into statistics: data in memory, on disk, on a device, on a cluster.
 
+use std::ops::Range;
+
 use linfa::Float;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, CowArray, concatenate, s};
 use rayon::prelude::*;
@@ -44,13 +46,51 @@ pub trait Observations: Sync {
     fn directions(&self, rows: &[usize]) -> Result<Array2<f64>, MixtureError>;
 }
 
-/// The points of a matrix in memory, any layout, rows of any positive length.
-pub struct InMemory<'a, F> {
-    pub(super) rows: ArrayView2<'a, F>,
+/// Rows of numbers, wherever they are, that can be had some at a time; [`Points`] makes [`Observations`] of them.
+pub trait Rows: Sync {
+    /// The type of the numbers.
+    type Value: Float;
+
+    /// Number of rows and of columns.
+    fn dim(&self) -> (usize, usize);
+
+    /// Hands some rows over, shape `(range.len(), n_columns)`, in standard layout.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    fn with_rows<T>(
+        &self,
+        range: Range<usize>,
+        visit: impl FnOnce(ArrayView2<'_, Self::Value>) -> T,
+    ) -> Result<T, MixtureError>;
+}
+
+impl<F: Float> Rows for ArrayView2<'_, F> {
+    type Value = F;
+
+    fn dim(&self) -> (usize, usize) {
+        self.dim()
+    }
+
+    fn with_rows<T>(
+        &self,
+        range: Range<usize>,
+        visit: impl FnOnce(ArrayView2<'_, F>) -> T,
+    ) -> Result<T, MixtureError> {
+        Ok(visit(self.slice(s![range, ..]).as_standard_layout().view()))
+    }
+}
+
+/// Points whose rows are had block by block. The same rows give the same results bit by bit wherever they are.
+pub struct Points<R> {
+    rows: R,
     lengths: Array1<f64>,
     sample_weights: Option<Array1<f64>>,
     pub(super) block_size: usize,
 }
+
+/// The points of a matrix in memory, any layout.
+pub type InMemory<'a, F> = Points<ArrayView2<'a, F>>;
 
 /// Blocks are summed in this many groups and the groups in order, for any number of threads: that is what makes
 /// results bit-identical however many there are.
@@ -59,20 +99,29 @@ const GROUPS: usize = 16;
 /// Rows of lengths outside this range are scaled on a copy, so that `f32` products neither overflow nor vanish.
 const SAFE_LENGTHS: std::ops::Range<f64> = 1e-15..1e15;
 
-impl<'a, F: Float> InMemory<'a, F> {
-    /// Takes rows, shape `(n_samples, dimension)`, which need not have unit length, and optional sample weights.
+impl<R: Rows> Points<R> {
+    /// Takes rows, shape `(n_samples, dimension)`, of any positive lengths, and optional sample weights. Looks at all rows
+    /// once.
     ///
     /// # Errors
     /// The dimension is below 2, a row has no direction (zero, infinite or not a number; the error names the
-    /// row), or a weight is negative or not finite.
+    /// row), a weight is negative or not finite, or the rows cannot be read.
     pub fn new(
-        rows: ArrayView2<'a, F>,
+        rows: R,
         sample_weights: Option<ArrayView1<'_, f32>>,
     ) -> Result<Self, MixtureError> {
-        if rows.ncols() < 2 {
-            return Err(MixtureError::DimensionTooSmall { got: rows.ncols() });
+        let (n_rows, got) = rows.dim();
+        if got < 2 {
+            return Err(MixtureError::DimensionTooSmall { got });
         }
-        let lengths = lengths(rows);
+        let lengths: Vec<Array1<f64>> = (0..n_rows.div_ceil(BLOCK_ROWS))
+            .into_par_iter()
+            .map(|block| {
+                let first = block * BLOCK_ROWS;
+                rows.with_rows(first..n_rows.min(first + BLOCK_ROWS), lengths)
+            })
+            .collect::<Result<_, _>>()?;
+        let lengths: Array1<f64> = lengths.into_iter().flatten().collect();
         if let Some((row, &length)) = lengths
             .iter()
             .enumerate()
@@ -111,22 +160,22 @@ impl<'a, F: Float> InMemory<'a, F> {
     pub(super) fn map_blocks<T: Send>(
         &self,
         scorer: &Scorer,
-        visit: impl Fn(&Kernel<F>, &Block<'_, F>) -> T + Sync,
+        visit: impl Fn(&Kernel<R::Value>, &Block<'_, R::Value>) -> T + Sync,
     ) -> Result<Vec<T>, MixtureError> {
         self.check(scorer)?;
-        let kernel = Kernel::<F>::new(scorer, Assignment::Soft);
-        let starts: Vec<usize> = (0..self.rows.nrows()).step_by(self.block_size).collect();
-        Ok(starts
+        let kernel = Kernel::new(scorer, Assignment::Soft);
+        let starts: Vec<usize> = (0..self.n_samples()).step_by(self.block_size).collect();
+        starts
             .into_par_iter()
             .map(|start| self.with_block(start, |block| visit(&kernel, block)))
-            .collect())
+            .collect()
     }
 
     /// The rows that `visit` makes of each block, shape `(n_samples, n_components)`.
     pub(super) fn map_rows(
         &self,
         scorer: &Scorer,
-        visit: impl Fn(&Kernel<F>, &Block<'_, F>) -> Array2<f64> + Sync,
+        visit: impl Fn(&Kernel<R::Value>, &Block<'_, R::Value>) -> Array2<f64> + Sync,
     ) -> Result<Array2<f64>, MixtureError> {
         let blocks = self.map_blocks(scorer, visit)?;
         if blocks.is_empty() {
@@ -137,7 +186,7 @@ impl<'a, F: Float> InMemory<'a, F> {
     }
 
     pub(super) fn check(&self, scorer: &Scorer) -> Result<(), MixtureError> {
-        let (got, expected) = (self.rows.ncols(), scorer.mean_directions.ncols());
+        let (got, expected) = (self.dimension(), scorer.mean_directions.ncols());
         if got == expected {
             Ok(())
         } else {
@@ -146,33 +195,38 @@ impl<'a, F: Float> InMemory<'a, F> {
     }
 
     /// Hands over the block of rows from `start` on.
-    pub(super) fn with_block<T>(&self, start: usize, visit: impl FnOnce(&Block<'_, F>) -> T) -> T {
-        let end = self.rows.nrows().min(start + self.block_size);
-        let rows = self.rows.slice(s![start..end, ..]);
+    pub(super) fn with_block<T>(
+        &self,
+        start: usize,
+        visit: impl FnOnce(&Block<'_, R::Value>) -> T,
+    ) -> Result<T, MixtureError> {
+        let end = self.n_samples().min(start + self.block_size);
         let lengths = self.lengths.slice(s![start..end]);
-        let (rows, inverse_lengths) = if lengths.iter().all(|x| SAFE_LENGTHS.contains(x)) {
-            (rows.as_standard_layout(), lengths.mapv(f64::recip))
-        } else {
-            let mut scaled = rows.as_standard_layout().into_owned();
-            for (mut row, length) in scaled.rows_mut().into_iter().zip(lengths) {
-                row.mapv_inplace(|x| F::cast(float(x) / length));
-            }
-            (CowArray::from(scaled), Array1::ones(end - start))
-        };
-        visit(&Block {
-            rows: rows.view(),
-            inverse_lengths: inverse_lengths.view(),
-            sample_weights: self
-                .sample_weights
-                .as_ref()
-                .map(|weights| weights.slice(s![start..end])),
-            first: start,
+        self.rows.with_rows(start..end, |rows| {
+            let (rows, inverse_lengths) = if lengths.iter().all(|x| SAFE_LENGTHS.contains(x)) {
+                (CowArray::from(rows), lengths.mapv(f64::recip))
+            } else {
+                let mut scaled = rows.to_owned();
+                for (mut row, length) in scaled.rows_mut().into_iter().zip(lengths) {
+                    row.mapv_inplace(|x| R::Value::cast(float(x) / length));
+                }
+                (CowArray::from(scaled), Array1::ones(end - start))
+            };
+            visit(&Block {
+                rows: rows.view(),
+                inverse_lengths: inverse_lengths.view(),
+                sample_weights: self
+                    .sample_weights
+                    .as_ref()
+                    .map(|weights| weights.slice(s![start..end])),
+                first: start,
+            })
         })
     }
 
     /// Rows of a group.
     pub(super) fn group_rows(&self) -> usize {
-        let rows = self.rows.nrows().div_ceil(GROUPS);
+        let rows = self.n_samples().div_ceil(GROUPS);
         rows.next_multiple_of(self.block_size).max(self.block_size)
     }
 
@@ -181,43 +235,45 @@ impl<'a, F: Float> InMemory<'a, F> {
         &self,
         (n_components, dimension): (usize, usize),
         groups: impl IndexedParallelIterator<Item = T>,
-        add: impl Fn(usize, T, &mut Statistics) + Sync,
-    ) -> Statistics {
+        add: impl Fn(usize, T, &mut Statistics) -> Result<(), MixtureError> + Sync,
+    ) -> Result<Statistics, MixtureError> {
         let parts: Vec<Statistics> = groups
             .enumerate()
             .map(|(i, group)| {
                 let mut part = Statistics::zeros(n_components, dimension);
-                add(i * self.group_rows(), group, &mut part);
-                part
+                add(i * self.group_rows(), group, &mut part).map(|()| part)
             })
-            .collect();
+            .collect::<Result<_, _>>()?;
         let mut statistics = Statistics::zeros(n_components, dimension);
         parts.iter().for_each(|part| statistics.merge(part));
-        statistics
+        Ok(statistics)
+    }
+
+    /// The first rows of the blocks of the group that begins with row `first`.
+    pub(super) fn block_starts(&self, first: usize) -> impl Iterator<Item = usize> {
+        (first..self.n_samples().min(first + self.group_rows())).step_by(self.block_size)
     }
 }
 
-impl<F: Float> Observations for InMemory<'_, F> {
+impl<R: Rows> Observations for Points<R> {
     fn n_samples(&self) -> usize {
-        self.rows.nrows()
+        self.lengths.len()
     }
 
     fn dimension(&self) -> usize {
-        self.rows.ncols()
+        self.rows.dim().1
     }
 
     fn sweep(&self, scorer: &Scorer, assignment: Assignment) -> Result<Statistics, MixtureError> {
         self.check(scorer)?;
-        let kernel = Kernel::<F>::new(scorer, assignment);
-        let (n, group_rows) = (self.rows.nrows(), self.group_rows());
-        let groups = (0..n.div_ceil(group_rows)).into_par_iter();
-        let dimensions = scorer.mean_directions.dim();
-        Ok(self.sum_groups(dimensions, groups, |first, _, part| {
+        let kernel = Kernel::new(scorer, assignment);
+        let groups = (0..self.n_samples().div_ceil(self.group_rows())).into_par_iter();
+        self.sum_groups(scorer.mean_directions.dim(), groups, |first, _, part| {
             let mut scratch = kernel.scratch();
-            for start in (first..n.min(first + group_rows)).step_by(self.block_size) {
-                self.with_block(start, |block| kernel.accumulate(block, &mut scratch, part));
-            }
-        }))
+            self.block_starts(first).try_for_each(|start| {
+                self.with_block(start, |block| kernel.accumulate(block, &mut scratch, part))
+            })
+        })
     }
 
     fn cluster(
@@ -229,9 +285,13 @@ impl<F: Float> Observations for InMemory<'_, F> {
     }
 
     fn directions(&self, rows: &[usize]) -> Result<Array2<f64>, MixtureError> {
-        Ok(Array2::from_shape_fn(
-            (rows.len(), self.dimension()),
-            |(i, j)| float(self.rows[[rows[i], j]]) / self.lengths[rows[i]],
-        ))
+        let mut directions = Array2::zeros((rows.len(), self.dimension()));
+        for (&row, mut direction) in rows.iter().zip(directions.rows_mut()) {
+            self.rows.with_rows(row..row + 1, |found| {
+                direction.assign(&found.row(0).mapv(float));
+            })?;
+            direction /= self.lengths[row];
+        }
+        Ok(directions)
     }
 }

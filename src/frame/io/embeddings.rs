@@ -1,0 +1,256 @@
+//! Embeddings made elsewhere: `.npy` matrices, alone or with a table beside them, and `.parquet` tables.
+
+use std::io::Seek;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use ndarray::Array2;
+use polars::prelude::*;
+
+use super::{FrameError, NpyMatrix, ParquetFile, extension, fill_npy};
+use crate::frame::{EMBEDDING, EMBEDDING_ERROR, Embeddings};
+
+/// Numbers of a table that are decoded at once: 32 MB.
+const DECODED: usize = 1 << 23;
+
+/// Rows among which the first vector is looked for at once.
+const FIRST_ROWS: usize = 1024;
+
+/// A file of embeddings, of which nothing but the description has been read.
+///
+/// A `.npy` file may have a table beside it that tells of its rows, as `vmfmix embed` writes it (`x.metadata.parquet` of
+/// `x.npy`) or clip-retrieval (`metadata/metadata_0.parquet` of `img_emb/img_emb_0.npy`).
+pub struct EmbeddingsFile {
+    path: PathBuf,
+    source: Source,
+}
+
+enum Source {
+    Npy {
+        matrix: NpyMatrix,
+        metadata: Option<ParquetFile>,
+    },
+    Parquet {
+        table: ParquetFile,
+        /// The column of vectors.
+        column: String,
+    },
+}
+
+impl EmbeddingsFile {
+    /// Reads the description of a `.npy` or `.parquet` file. The vectors of a table are those of its column `embedding`,
+    /// else of the only column that holds lists or arrays of floats.
+    ///
+    /// # Errors
+    /// The file cannot be read, is of another kind, or holds no vectors; or the table beside it has another number of rows.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, FrameError> {
+        let path = path.as_ref();
+        let source = match extension(path).as_str() {
+            "npy" => {
+                let matrix = NpyMatrix::open(path)?;
+                let metadata = Some(metadata_path(path)).filter(|beside| beside.is_file());
+                let metadata = metadata.map(ParquetFile::open).transpose()?;
+                if let Some(table) = &metadata
+                    && table.height() != matrix.dim().0
+                {
+                    return Err(FrameError::Metadata {
+                        path: table.path().to_owned(),
+                        rows: table.height(),
+                        of: path.to_owned(),
+                        expected: matrix.dim().0,
+                    });
+                }
+                Source::Npy { matrix, metadata }
+            }
+            "parquet" => {
+                let table = ParquetFile::open(path)?;
+                let column = column_of_vectors(path, table.schema())?;
+                Source::Parquet { table, column }
+            }
+            _ => {
+                return Err(FrameError::UnknownFormat {
+                    path: path.to_owned(),
+                    expected: ".npy and .parquet",
+                });
+            }
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            source,
+        })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Number of rows.
+    pub fn height(&self) -> usize {
+        match &self.source {
+            Source::Npy { matrix, .. } => matrix.dim().0,
+            Source::Parquet { table, .. } => table.height(),
+        }
+    }
+
+    /// Length of the vectors, from the first row that has one; 0 if none has.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn dimension(&self) -> Result<usize, FrameError> {
+        match &self.source {
+            Source::Npy { matrix, .. } => Ok(matrix.dim().1),
+            Source::Parquet { table, column } => {
+                for rows in table.batches(FIRST_ROWS) {
+                    let vectors = table.read(rows, Some(&[column]))?;
+                    let present = vectors.column(column)?.is_not_null();
+                    if present.any() {
+                        let first = vectors.filter(&present)?.head(Some(1));
+                        return Ok(Embeddings::of(&first, column)?.view().ncols());
+                    }
+                }
+                Ok(0)
+            }
+        }
+    }
+
+    /// Reads some rows: the vectors as column `embedding`, null where there is none, and the columns beside them.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is damaged.
+    pub fn read(&self, rows: Range<usize>) -> Result<DataFrame, FrameError> {
+        match &self.source {
+            Source::Parquet { table, column } => {
+                let mut frame = table.read(rows, None)?;
+                frame.rename(column, EMBEDDING.into())?;
+                Ok(frame)
+            }
+            Source::Npy { matrix, metadata } => {
+                let (n_rows, n_columns) = (rows.len(), matrix.dim().1);
+                let mut values = vec![0.0; n_rows * n_columns];
+                matrix
+                    .read(rows.clone(), &mut values)
+                    .map_err(|cause| FrameError::io(&self.path, cause))?;
+                let vectors = Array2::from_shape_vec((n_rows, n_columns), values)
+                    .expect("as many numbers as were asked for");
+                let vectors = Embeddings::into_column(EMBEDDING, vectors)?;
+                let Some(table) = metadata else {
+                    return Ok(DataFrame::new_infer_height(vec![vectors])?);
+                };
+                let mut frame = table.read(rows, None)?;
+                // Gathering by a null index makes a null row.
+                let mut places: Vec<Option<IdxSize>> = (0..n_rows as IdxSize).map(Some).collect();
+                for row in without_embedding(&frame) {
+                    places[row] = None;
+                }
+                let places = IdxCa::from_iter(places);
+                frame.with_column(vectors.take(&places)?)?;
+                Ok(frame)
+            }
+        }
+    }
+
+    /// The vectors as a matrix whose rows can be read in any order, those of a table decoded into a file in the folder
+    /// `scratch`; and the rows without a vector, ascending.
+    ///
+    /// # Errors
+    /// The file cannot be read, the scratch file cannot be written, or the vectors have several lengths.
+    pub(in crate::frame) fn into_matrix(
+        self,
+        scratch: &Path,
+    ) -> Result<(NpyMatrix, Vec<usize>), FrameError> {
+        let dimension = self.dimension()?;
+        match self.source {
+            Source::Npy { matrix, metadata } => {
+                let absent = match metadata {
+                    Some(table) if table.schema().contains(EMBEDDING_ERROR) => without_embedding(
+                        &table.read(0..table.height(), Some(&[EMBEDDING_ERROR]))?,
+                    ),
+                    _ => Vec::new(),
+                };
+                Ok((matrix, absent))
+            }
+            Source::Parquet { table, column } => {
+                let failed = |cause| FrameError::io(scratch, cause);
+                let mut file = tempfile::tempfile_in(scratch).map_err(failed)?;
+                let mut absent = Vec::new();
+                let dim = (table.height(), dimension);
+                let batches = table.batches(DECODED / dimension.max(1));
+                let matrices = batches.into_iter().map(|rows| {
+                    let frame = table.read(rows.clone(), Some(&[&column]))?;
+                    let nulls = frame.column(&column)?.is_null();
+                    absent.extend(places(&nulls).into_iter().map(|row| rows.start + row));
+                    Embeddings::or_nan(&frame, &column, dimension)
+                });
+                fill_npy(&mut file, scratch, dim, matrices)?;
+                file.rewind().map_err(failed)?;
+                Ok((NpyMatrix::new(file, &self.path)?, absent))
+            }
+        }
+    }
+
+    /// Runs of rows that can be read one after the other with little waste, each of about `rows` rows, or less.
+    pub fn batches(&self, rows: usize) -> Vec<Range<usize>> {
+        match &self.source {
+            Source::Parquet { table, .. } => table.batches(rows),
+            Source::Npy { matrix, .. } => {
+                let (n_rows, rows) = (matrix.dim().0, rows.max(1));
+                let starts = (0..n_rows).step_by(rows);
+                starts.map(|first| first..n_rows.min(first + rows)).collect()
+            }
+        }
+    }
+}
+
+/// Reads a file of embeddings whole; see [`EmbeddingsFile`].
+///
+/// # Errors
+/// The file cannot be read, is of another kind, or holds no vectors.
+pub fn embeddings_file(path: impl AsRef<Path>) -> Result<DataFrame, FrameError> {
+    let file = EmbeddingsFile::open(path)?;
+    file.read(0..file.height())
+}
+
+/// The table that tells of the rows of a `.npy` file, if there is one: `x.metadata.parquet` of `x.npy`, or where
+/// clip-retrieval puts it.
+pub(crate) fn metadata_path(npy: &Path) -> PathBuf {
+    let stem = npy.file_stem().unwrap_or_default().to_string_lossy();
+    if let Some(folder) = npy.parent()
+        && let Some(name) = folder.file_name()
+        && let Some(number) = stem.strip_prefix(&format!("{}_", name.to_string_lossy()))
+        && name.to_string_lossy().ends_with("_emb")
+    {
+        return folder.with_file_name(format!("metadata/metadata_{number}.parquet"));
+    }
+    npy.with_extension("metadata.parquet")
+}
+
+fn column_of_vectors(path: &Path, schema: &Schema) -> Result<String, FrameError> {
+    if schema.contains(EMBEDDING) {
+        return Ok(EMBEDDING.to_owned());
+    }
+    let mut vectors = schema.iter().filter(|(_, dtype)| match dtype {
+        DataType::List(inner) | DataType::Array(inner, _) => inner.is_float(),
+        _ => false,
+    });
+    match (vectors.next(), vectors.next()) {
+        (Some((name, _)), None) => Ok(name.to_string()),
+        _ => Err(FrameError::NoVectors {
+            path: path.to_owned(),
+        }),
+    }
+}
+
+/// The rows that have a reason why there is no vector.
+fn without_embedding(frame: &DataFrame) -> Vec<usize> {
+    frame
+        .column(EMBEDDING_ERROR)
+        .map_or_else(|_| Vec::new(), |reasons| places(&reasons.is_not_null()))
+}
+
+/// The rows that are true.
+fn places(rows: &BooleanChunked) -> Vec<usize> {
+    let rows = rows.iter().enumerate();
+    rows.filter_map(|(row, is)| (is == Some(true)).then_some(row))
+        .collect()
+}

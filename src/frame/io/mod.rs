@@ -1,0 +1,47 @@
+//! Files become frames, and frames become files that are always whole.
+
+mod embeddings;
+mod items;
+mod npy;
+mod parquet;
+mod tables;
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use super::{Embeddings, FrameError};
+use crate::whole_file::write_whole;
+
+pub use embeddings::{EmbeddingsFile, embeddings_file};
+pub(crate) use items::is_image;
+pub use items::{IMAGE_EXTENSIONS, image_folder, text_file};
+pub use npy::write_npy;
+pub(crate) use npy::write_npy_batches;
+pub(super) use npy::{NpyMatrix, fill_npy};
+pub use parquet::{ParquetFile, write_batches, write_parquet};
+pub use tables::{table, write_table};
+
+/// The extension of a path in lower case, without its dot.
+fn extension(path: &Path) -> String {
+    path.extension()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .to_lowercase()
+}
+
+/// Writes a file whole or not at all; what the system refuses is told with its name.
+fn write_file(
+    path: &Path,
+    fill: impl FnOnce(&mut File) -> Result<(), FrameError>,
+) -> Result<(), FrameError> {
+    let mut failure = None;
+    let fill = |file: &mut File| {
+        fill(file).map_err(|error| {
+            failure = Some(error);
+            io::ErrorKind::Other.into()
+        })
+    };
+    write_whole::<io::Error>(path, fill)
+        .map_err(|cause| failure.unwrap_or_else(|| FrameError::io(path, cause)))
+}

@@ -1,0 +1,124 @@
+//! Parquet files, some rows at a time.
+
+use std::fs::File;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use polars::io::parquet::metadata::FileMetadataRef;
+use polars::prelude::*;
+
+use super::{FrameError, write_file};
+
+/// A Parquet file, of which nothing but the description has been read.
+pub struct ParquetFile {
+    path: PathBuf,
+    schema: Schema,
+    metadata: FileMetadataRef,
+}
+
+impl ParquetFile {
+    /// Reads the description of a file.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is no Parquet file.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, FrameError> {
+        let path = path.as_ref();
+        let file = File::open(path).map_err(|cause| FrameError::io(path, cause))?;
+        let mut reader = ParquetReader::new(file);
+        let in_file = |cause| FrameError::table(path, cause);
+        Ok(Self {
+            path: path.to_owned(),
+            schema: Schema::from_arrow_schema(&*reader.schema().map_err(in_file)?),
+            metadata: reader.get_metadata().map_err(in_file)?.clone(),
+        })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Number of rows.
+    pub fn height(&self) -> usize {
+        self.metadata.num_rows
+    }
+
+    /// Names and types of the columns.
+    pub fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    /// Reads some rows, of all columns or some.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is damaged.
+    pub fn read(
+        &self,
+        rows: Range<usize>,
+        columns: Option<&[&str]>,
+    ) -> Result<DataFrame, FrameError> {
+        let file = File::open(&self.path).map_err(|cause| FrameError::io(&self.path, cause))?;
+        let mut reader = ParquetReader::new(file)
+            .with_slice(Some((rows.start, rows.len())))
+            .with_columns(columns.map(|names| names.iter().map(|&name| name.into()).collect()));
+        reader.set_metadata(self.metadata.clone());
+        reader
+            .finish()
+            .map_err(|cause| FrameError::table(&self.path, cause))
+    }
+
+    /// Runs of rows that can be read one after the other with little waste: row groups put together or parted so that each
+    /// run has about `rows` rows, or less.
+    pub fn batches(&self, rows: usize) -> Vec<Range<usize>> {
+        let rows = rows.max(1);
+        let mut runs: Vec<Range<usize>> = Vec::new();
+        let mut start = 0;
+        for group in &self.metadata.row_groups {
+            let end = start + group.num_rows();
+            match runs.last_mut() {
+                Some(last) if end - last.start <= rows => last.end = end,
+                _ => {
+                    let pieces = (start..end).step_by(rows);
+                    runs.extend(pieces.map(|first| first..end.min(first + rows)));
+                }
+            }
+            start = end;
+        }
+        runs
+    }
+}
+
+/// Writes a Parquet file, whole or not at all.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write_parquet(frame: &DataFrame, path: impl AsRef<Path>) -> Result<(), FrameError> {
+    write_batches(path, [Ok(frame.clone())])
+}
+
+/// Writes frames with the same columns, one below the other, to a Parquet file, whole or not at all. Holds one of them at
+/// a time; each is one row group, or several where it is long.
+///
+/// # Errors
+/// A frame cannot be had, the columns differ, there is no frame, or the file cannot be written.
+pub fn write_batches(
+    path: impl AsRef<Path>,
+    frames: impl IntoIterator<Item = Result<DataFrame, FrameError>>,
+) -> Result<(), FrameError> {
+    let path = path.as_ref();
+    write_file(path, |file| {
+        let mut frames = frames.into_iter();
+        let in_file = |cause| FrameError::table(path, cause);
+        let no_frame = || in_file(PolarsError::NoData("no table to write".into()));
+        let first = frames.next().ok_or_else(no_frame)??;
+        let mut writer = ParquetWriter::new(file)
+            .batched(first.schema())
+            .map_err(in_file)?;
+        writer.write_batch(&first).map_err(in_file)?;
+        drop(first);
+        for frame in frames {
+            writer.write_batch(&frame?).map_err(in_file)?;
+        }
+        writer.finish().map(drop).map_err(in_file)
+    })
+}
