@@ -14,8 +14,9 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_xoshiro::Xoshiro256Plus;
 
-use super::args::{MixtureArgs, Sizes};
+use super::args::MixtureArgs;
 use super::inputs::{IMAGE, ITEM, LABEL, MODALITY, TEXT, embedded, strings};
+use super::values::Sizes;
 use crate::encoder::ZeroShotLabels;
 use crate::frame::{EMBEDDING, EMBEDDING_ERROR, Embeddings, FrameExt, io};
 use crate::mixture::{Selection, VonMisesFisherMixture};

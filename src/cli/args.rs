@@ -2,14 +2,15 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
 
-use crate::encoder::{DEFAULT_BATCH_SIZE, Device, EncoderError, PromptTemplate};
-use crate::mixture::{
-    Annealing, Assignment, BLOCK_ROWS, Concentration, Criterion, EmptyComponent, InitMethod,
+use super::values::{
+    Prompts, Sizes, Start, annealing, assignment, concentration, concentrations, criterion,
+    dimension, empty_component, not_negative, positive, prior, share, size,
 };
+use crate::encoder::{DEFAULT_BATCH_SIZE, Device};
+use crate::mixture::{Annealing, Assignment, BLOCK_ROWS, Concentration, Criterion, EmptyComponent};
 use crate::vmf::concentration::Prior;
 
 const EXAMPLES: &str = "\
@@ -313,197 +314,5 @@ fn default_datasets() -> PathBuf {
         here
     } else {
         PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/datasets"))
-    }
-}
-
-/// Where a run starts, files not yet read.
-#[derive(Clone, Debug)]
-pub(super) enum Start {
-    Named(InitMethod),
-    Means(PathBuf),
-    Labels(PathBuf),
-    Model(PathBuf),
-}
-
-impl FromStr for Start {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Ok(match text.split_once('=') {
-            Some(("means", file)) => Self::Means(file.into()),
-            Some(("labels", file)) => Self::Labels(file.into()),
-            Some(("model", file)) => Self::Model(file.into()),
-            _ => Self::Named(one_of(
-                text,
-                [
-                    ("spherical-kmeans", InitMethod::SphericalKMeans),
-                    ("kmeans++", InitMethod::KMeansPlusPlus),
-                    ("random-rows", InitMethod::RandomRows),
-                    (
-                        "random-responsibilities",
-                        InitMethod::RandomResponsibilities,
-                    ),
-                ],
-            )?),
-        })
-    }
-}
-
-/// One prompt, or the ensemble.
-#[derive(Clone, Debug)]
-pub(super) struct Prompts(pub Vec<PromptTemplate>);
-
-impl FromStr for Prompts {
-    type Err = EncoderError;
-
-    fn from_str(text: &str) -> Result<Self, EncoderError> {
-        Ok(Self(match text {
-            "ensemble" => PromptTemplate::ensemble(),
-            _ => vec![text.parse()?],
-        }))
-    }
-}
-
-/// Numbers of components to try.
-#[derive(Clone, Debug)]
-pub(super) struct Sizes(pub Vec<usize>);
-
-impl FromStr for Sizes {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let sizes = match text.split_once("..") {
-            Some((from, to)) => (positive(from)?..=positive(to.trim_start_matches('='))?).collect(),
-            None => text
-                .split(',')
-                .map(positive)
-                .collect::<Result<Vec<_>, _>>()?,
-        };
-        if sizes.is_empty() {
-            return Err("give a range that rises, as 2..20, or a list, as 2,4,8".to_owned());
-        }
-        Ok(Self(sizes))
-    }
-}
-
-fn one_of<T, const N: usize>(text: &str, named: [(&str, T); N]) -> Result<T, String> {
-    let names: Vec<&str> = named.iter().map(|(name, _)| *name).collect();
-    let remedy = format!("give one of {}", names.join(", "));
-    let found = named.into_iter().find(|(name, _)| *name == text);
-    found.map(|(_, value)| value).ok_or(remedy)
-}
-
-fn concentrations(text: &str) -> Result<Concentration, String> {
-    match text {
-        "free" => Ok(Concentration::Free),
-        "tied" => Ok(Concentration::Tied),
-        _ => concentration(text)
-            .map(Concentration::Fixed)
-            .map_err(|_| "give free, tied, or a number that is not negative".to_owned()),
-    }
-}
-
-fn assignment(text: &str) -> Result<Assignment, String> {
-    one_of(
-        text,
-        [
-            ("soft", Assignment::Soft),
-            ("hard", Assignment::Hard),
-            ("stochastic", Assignment::Stochastic),
-        ],
-    )
-}
-
-fn empty_component(text: &str) -> Result<EmptyComponent, String> {
-    one_of(
-        text,
-        [
-            ("reseed", EmptyComponent::Reseed),
-            ("drop", EmptyComponent::Drop),
-            ("error", EmptyComponent::Error),
-        ],
-    )
-}
-
-fn criterion(text: &str) -> Result<Criterion, String> {
-    one_of(
-        text,
-        [
-            ("bic", Criterion::Bic),
-            ("aic", Criterion::Aic),
-            ("icl", Criterion::Icl),
-            ("held-out", Criterion::HeldOut),
-            ("silhouette", Criterion::Silhouette),
-        ],
-    )
-}
-
-fn annealing(text: &str) -> Result<Annealing, String> {
-    let parsed = text
-        .split_once(':')
-        .and_then(|(start, n)| Some((start.parse().ok()?, n.parse().ok()?)));
-    match parsed {
-        Some((start, n_iterations)) if start > 0.0 && start <= 1.0 => Ok(Annealing {
-            start,
-            n_iterations,
-        }),
-        _ => Err(
-            "give a power above 0 and up to 1, and a number of iterations, as 0.1:20".to_owned(),
-        ),
-    }
-}
-
-fn prior(text: &str) -> Result<Prior, String> {
-    let parsed = text
-        .split_once(':')
-        .and_then(|(strength, r)| Some((not_negative(strength).ok()?, share(r).ok()?)));
-    let (strength, mean_resultant_length) = parsed.ok_or(
-        "give a number of points, and their mean resultant length from 0 up to, but not including, 1, as 5:0.4",
-    )?;
-    Ok(Prior {
-        strength,
-        mean_resultant_length,
-    })
-}
-
-fn positive(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(n) if n > 0 => Ok(n),
-        _ => Err("give a whole number above 0".to_owned()),
-    }
-}
-
-fn not_negative(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(x) if x >= 0.0 => Ok(x),
-        _ => Err("give a number that is not negative".to_owned()),
-    }
-}
-
-fn share(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(x) if (0.0..1.0).contains(&x) => Ok(x),
-        _ => Err("give a number from 0 up to, but not including, 1".to_owned()),
-    }
-}
-
-pub(super) fn dimension(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(d) if d >= 2 => Ok(d),
-        _ => Err("give a whole number of at least 2".to_owned()),
-    }
-}
-
-pub(super) fn concentration(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(kappa) if (0.0..f64::INFINITY).contains(&kappa) => Ok(kappa),
-        _ => Err("give a finite number that is not negative".to_owned()),
-    }
-}
-
-fn size(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(n) if (1.0..f64::INFINITY).contains(&n) => Ok(n),
-        _ => Err("give a number of at least 1".to_owned()),
     }
 }

@@ -10,6 +10,7 @@ mod models;
 mod predict;
 mod progress;
 mod settings;
+mod values;
 mod vmf;
 
 use anyhow::Result;

@@ -7,9 +7,10 @@ use anyhow::{Context, Result, ensure};
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256Plus;
 
-use super::args::{MixtureArgs, Start};
+use super::args::MixtureArgs;
 use super::inputs::strings;
 use super::predict::read_model;
+use super::values::Start;
 use crate::frame::{EMBEDDING, FrameExt, io};
 use crate::mixture::{InitMethod, VonMisesFisherMixture, VonMisesFisherMixtureParams};
 use crate::progress::Progress;

@@ -7,7 +7,8 @@ use ndarray::Array1;
 use serde::Serializer;
 use serde_json::Value;
 
-use super::args::{VmfArgs, concentration, dimension};
+use super::args::VmfArgs;
+use super::values::{concentration, dimension};
 use crate::vmf::concentration::{bias_corrected, mean_resultant, solve, standard_error};
 use crate::vmf::{VonMisesFisher, ln_normaliser, ln_sphere_area};
 
