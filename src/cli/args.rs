@@ -47,6 +47,9 @@ pub(super) enum Command {
     /// Assign texts, images or embeddings to the components of a saved mixture
     #[command(after_help = PREDICT_EXAMPLES)]
     Predict(PredictArgs),
+    /// Draw points from a mixture: a saved one, or one made up
+    #[command(after_help = SAMPLE_EXAMPLES)]
+    Sample(SampleArgs),
     /// Fit mixtures to drawn shapes and to their captions with a toy CLIP; needs no network
     Demo(DemoArgs),
     /// List the CLIP models known by name
@@ -66,6 +69,11 @@ const PREDICT_EXAMPLES: &str = "\
 Examples:
   vmfmix predict --model results/model_parameters.json --text-file new.txt --output new.parquet
   vmfmix predict --model results/model_parameters.json --embeddings vectors.npy --output new.parquet";
+
+const SAMPLE_EXAMPLES: &str = "\
+Examples:
+  vmfmix sample --model results/model_parameters.json --n-samples 1000 --output more.parquet
+  vmfmix sample --n-samples 2000000 --dim 512 -k 64 --concentrations 100,300 --output big.npy";
 
 const VMF_EXAMPLES: &str = "\
 Examples:
@@ -113,9 +121,9 @@ pub(super) struct ItemArgs {
 pub(super) struct DataArgs {
     #[command(flatten)]
     pub items: ItemArgs,
-    /// Embeddings made elsewhere, .npy or .parquet; no encoder is needed
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["text_file", "image_dir"])]
-    pub embeddings: Option<PathBuf>,
+    /// Embeddings made elsewhere, .npy or .parquet: files, folders of them, or patterns as 'dir/*.parquet'; no encoder is needed
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["text_file", "image_dir"])]
+    pub embeddings: Vec<PathBuf>,
     /// File with one known label a line, texts first, then images in the order of their paths; the components are
     /// compared with them. Pictures in several folders are labelled by their folders without it
     #[arg(long, value_name = "FILE")]
@@ -267,6 +275,39 @@ pub(super) struct PredictArgs {
         default_value = "assignments.parquet"
     )]
     pub output: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SampleArgs {
+    /// The mixture: model_parameters.json of a fit. Without it, one of equal weights and random mean directions
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["dim", "n_components", "concentrations"])]
+    pub model: Option<PathBuf>,
+    /// Dimension of the ambient space
+    #[arg(long, value_name = "D", default_value_t = 512, value_parser = dimension)]
+    pub dim: usize,
+    /// Number of components
+    #[arg(long, short = 'k', value_name = "K", alias = "n_components", default_value_t = 5, value_parser = positive)]
+    pub n_components: usize,
+    /// Concentrations of the components, in turn
+    #[arg(long, value_name = "KAPPA,..", value_delimiter = ',', default_value = "100,300,500", value_parser = concentration)]
+    pub concentrations: Vec<f64>,
+    /// Points to draw
+    #[arg(long, short, value_name = "N", alias = "n_samples", default_value_t = 1000, value_parser = positive)]
+    pub n_samples: usize,
+    /// Seed of everything random
+    #[arg(
+        long,
+        value_name = "SEED",
+        alias = "random_state",
+        default_value_t = 42
+    )]
+    pub random_state: u64,
+    /// File to write: .parquet, or .npy with the labels in .metadata.parquet beside it
+    #[arg(long, short, value_name = "FILE", default_value = "samples.parquet")]
+    pub output: PathBuf,
+    /// Say nothing but errors
+    #[arg(long, short)]
+    pub quiet: bool,
 }
 
 #[derive(Debug, Args)]

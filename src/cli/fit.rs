@@ -19,7 +19,7 @@ pub(super) fn run(args: &FitArgs) -> Result<()> {
     let output = OutputFolder::new(&args.output_dir)?;
     let progress = listener(args.data.items.quiet);
     let (inputs, encoder) = match inputs::load(&args.data, Some(&args.names), &progress)? {
-        Some(inputs) if args.data.embeddings.is_some() => (inputs, None),
+        Some(inputs) if !args.data.embeddings.is_empty() => (inputs, None),
         Some(inputs) => (inputs, Some(&args.data.items.clip_model)),
         None => (synthetic(args)?, None),
     };

@@ -1,6 +1,6 @@
 //! From the data arguments to a frame of embeddings: one row for every text, picture or vector given.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -8,6 +8,7 @@ use ndarray::Array2;
 use polars::prelude::*;
 
 use super::args::{DataArgs, ItemArgs, NameArgs};
+use super::vectors::Vectors;
 use crate::encoder::{self, Encoder, PromptTemplate, Tower, ZeroShotLabels};
 use crate::frame::{
     EMBEDDING, EMBEDDING_ERROR, EMBEDDING_TRUNCATED, EmbedOptions, Embeddings, FrameExt, io,
@@ -48,7 +49,7 @@ pub(super) fn load(
     // All files are looked at before the encoder is loaded: a wrong name is told at once.
     let words = names.and_then(|names| names.zero_shot_labels.as_ref());
     let words = words.map(labels).transpose()?;
-    let vectors = args.embeddings.as_deref().map(vectors).transpose()?;
+    let vectors = Vectors::open(&args.embeddings)?;
     let (texts, images) = args.items.read()?;
     if vectors.is_none() && texts.is_none() && images.is_none() {
         ensure!(
@@ -88,9 +89,9 @@ pub(super) fn load(
         }
         _ => None,
     };
-    if let (Some(frame), Some(path)) = (vectors, &args.embeddings) {
-        parts.push(frame);
-        sources.push(format!("the embeddings in {}", path.display()));
+    if let Some(vectors) = vectors {
+        parts.push(vectors.read()?);
+        sources.push(vectors.description());
     }
     let options = args.items.options(progress.clone());
     if let (Some(frame), Some(path), Some(encoder)) = (texts, &args.items.text_file, &encoder) {
@@ -175,7 +176,7 @@ pub(super) fn embedded(frame: &DataFrame) -> PolarsResult<DataFrame> {
 }
 
 /// The strings of a column, `None` where null or where there is no such column.
-pub(super) fn strings(frame: &DataFrame, column: &str) -> Result<Vec<Option<String>>> {
+pub(super) fn strings(frame: &DataFrame, column: &str) -> PolarsResult<Vec<Option<String>>> {
     match frame.column(column) {
         Ok(column) => Ok(column
             .str()?
@@ -194,7 +195,7 @@ pub(super) fn texts_frame(
 ) -> Result<DataFrame> {
     frame.rename("text", ITEM.into())?;
     frame = frame.embed_text_with(ITEM, encoder, options)?;
-    tagged(frame, TEXT)
+    Ok(tagged(frame, TEXT)?)
 }
 
 /// A frame of image paths, embedded.
@@ -205,50 +206,7 @@ pub(super) fn images_frame(
 ) -> Result<DataFrame> {
     frame.rename("path", ITEM.into())?;
     frame = frame.embed_images_with(ITEM, encoder, options)?;
-    tagged(frame, IMAGE)
-}
-
-fn vectors(path: &Path) -> Result<DataFrame> {
-    let frame = io::embeddings_file(path)?;
-    let names = ["item", "path", "text", "caption", "name"];
-    let name = names.into_iter().find(|name| {
-        frame
-            .column(name)
-            .is_ok_and(|c| c.dtype() == &DataType::String)
-    });
-    let missing = frame.column(EMBEDDING)?.is_null();
-    let rows = (0..frame.height()).map(|row| Some(format!("row {row}")));
-    let items = match name {
-        Some(name) => frame.column(name)?.clone(),
-        None => rows.collect::<StringChunked>().into_column(),
-    };
-    let written = strings(&frame, EMBEDDING_ERROR)?;
-    let reasons: StringChunked = missing
-        .iter()
-        .zip(written)
-        .map(|(null, reason)| {
-            let reason = reason.unwrap_or_else(|| "no embedding".to_owned());
-            (null == Some(true)).then_some(reason)
-        })
-        .collect();
-    let mut columns = vec![
-        items.with_name(ITEM.into()),
-        frame.column(EMBEDDING)?.clone(),
-        reasons.into_column().with_name(EMBEDDING_ERROR.into()),
-    ];
-    if let Ok(labels) = frame.column(LABEL)
-        && labels.null_count() < labels.len()
-    {
-        columns.push(labels.cast(&DataType::String)?);
-    }
-    // A table that `embed` wrote knows what its items are.
-    if let Ok(modalities) = frame.column(MODALITY)
-        && modalities.dtype() == &DataType::String
-    {
-        columns.push(modalities.clone());
-        return Ok(DataFrame::new_infer_height(columns)?);
-    }
-    tagged(DataFrame::new_infer_height(columns)?, VECTOR)
+    Ok(tagged(frame, IMAGE)?)
 }
 
 /// A frame of vectors made here, with known labels.
@@ -262,18 +220,23 @@ pub(super) fn vectors_frame(vectors: Array2<f32>, labels: Vec<String>) -> Result
         Column::full_null(EMBEDDING_ERROR.into(), labels.len(), &DataType::String),
         Column::new(LABEL.into(), labels),
     ])?;
-    tagged(frame, VECTOR)
+    Ok(tagged(frame, VECTOR)?)
 }
 
-fn tagged(mut frame: DataFrame, modality: &str) -> Result<DataFrame> {
+/// A frame whose items are all of one kind.
+pub(super) fn tagged(mut frame: DataFrame, modality: &str) -> PolarsResult<DataFrame> {
     let column: StringChunked = std::iter::repeat_n(Some(modality), frame.height()).collect();
     frame.with_column(column.into_column().with_name(MODALITY.into()))?;
     Ok(frame)
 }
 
 /// The parts below one another, with the same columns in the same order.
-fn stack(parts: Vec<DataFrame>) -> Result<DataFrame> {
-    let labelled = parts.iter().any(|part| part.column(LABEL).is_ok());
+pub(super) fn stack(parts: Vec<DataFrame>) -> Result<DataFrame> {
+    let has_labels = |part: &DataFrame| {
+        let labels = part.column(LABEL);
+        labels.is_ok_and(|labels| labels.null_count() < labels.len())
+    };
+    let labelled = parts.iter().any(has_labels);
     let mut columns = vec![ITEM, MODALITY, EMBEDDING, EMBEDDING_ERROR];
     columns.extend(labelled.then_some(LABEL));
     let mut all: Option<DataFrame> = None;

@@ -9,8 +9,10 @@ mod inputs;
 mod models;
 mod predict;
 mod progress;
+mod sample;
 mod settings;
 mod values;
+mod vectors;
 mod vmf;
 
 use anyhow::Result;
@@ -27,6 +29,7 @@ impl Cli {
             Command::Fit(args) => fit::run(&args),
             Command::Embed(args) => embed::run(&args),
             Command::Predict(args) => predict::run(&args),
+            Command::Sample(args) => sample::run(&args),
             Command::Demo(args) => demo::run(&args),
             Command::Models => models::run(),
             Command::Vmf(args) => vmf::run(&args),

@@ -2,33 +2,84 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
+use std::thread;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use polars::prelude::*;
 
 use super::args::PredictArgs;
-use super::inputs;
+use super::inputs::{self, LABEL};
 use super::progress::listener;
+use super::vectors::Vectors;
 use crate::frame::{EMBEDDING, FrameExt, io};
 use crate::mixture::VonMisesFisherMixture;
+use crate::progress::Progress;
 
 pub(super) fn run(args: &PredictArgs) -> Result<()> {
     let model = read_model(&args.model)?;
-    let inputs = inputs::load(&args.data, None, &listener(args.data.items.quiet))?
-        .expect("clap requires data");
-    let assigned = inputs
-        .frame
-        .predict_with(EMBEDDING, &model)
-        .with_context(|| inputs.description.clone())?;
-    let assigned = assigned.drop(EMBEDDING)?;
-    io::write_parquet(&assigned, &args.output)?;
+    let progress = listener(args.data.items.quiet);
+    let (mut rows, mut skipped) = (0, 0);
+    let mut count = |assigned: &DataFrame| {
+        rows += assigned.height();
+        skipped += assigned.column("component").map_or(0, Column::null_count);
+    };
+    match Vectors::open(&args.data.embeddings)? {
+        Some(vectors) => stream(&vectors, args, &model, &progress, &mut count)?,
+        None => {
+            let inputs = inputs::load(&args.data, None, &progress)?.expect("clap requires data");
+            let assigned = inputs
+                .frame
+                .predict_with(EMBEDDING, &model)
+                .with_context(|| inputs.description.clone())?
+                .drop(EMBEDDING)?;
+            count(&assigned);
+            io::write_parquet(&assigned, &args.output)?;
+        }
+    }
     if !args.data.items.quiet {
-        let missing = assigned.column("component")?.null_count();
         println!(
-            "{} items assigned, {missing} skipped: {}",
-            assigned.height() - missing,
+            "{} items assigned, {skipped} skipped: {}",
+            rows - skipped,
             args.output.display()
         );
     }
+    Ok(())
+}
+
+/// Assigns rows batch after batch, so that memory does not grow with their number.
+fn stream(
+    vectors: &Vectors,
+    args: &PredictArgs,
+    model: &VonMisesFisherMixture,
+    progress: &Arc<dyn Progress>,
+    mut count: impl FnMut(&DataFrame),
+) -> Result<()> {
+    let n = vectors.height();
+    let labels = args.data.labels.as_ref().map(io::text_file).transpose()?;
+    if let (Some(labels), Some(path)) = (&labels, &args.data.labels) {
+        ensure!(
+            labels.height() == n,
+            "{}: {} labels for {n} rows; give one label a line",
+            path.display(),
+            labels.height(),
+        );
+    }
+    thread::scope(|scope| {
+        let assigned = vectors.batches(scope).map(|batch| {
+            let (first, mut batch) = batch?;
+            if let Some(labels) = &labels {
+                let labels = labels.slice(first as i64, batch.height());
+                let labels = labels.column("text")?.clone().with_name(LABEL.into());
+                batch.with_column(labels)?;
+            }
+            let assigned = vectors.assign(first, &batch, model)?.drop(EMBEDDING)?;
+            count(&assigned);
+            progress.update("rows", first + assigned.height(), n);
+            Ok(assigned)
+        });
+        io::write_batches(&args.output, assigned)
+    })?;
     Ok(())
 }
 

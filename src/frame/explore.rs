@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::{Embeddings, FrameError};
 use crate::encoder::{ZeroShotLabels, to_unit_rows};
-use crate::mixture::VonMisesFisherMixture;
+use crate::mixture::{MixtureError, VonMisesFisherMixture};
 use crate::product::product;
 
 /// Rows that a task compares with so many others at once.
@@ -51,6 +51,52 @@ impl Present {
             }),
         }
     }
+}
+
+/// See [`FrameExt::predict_with`](super::FrameExt::predict_with).
+pub(super) fn memberships(
+    frame: &DataFrame,
+    column: &str,
+    model: &VonMisesFisherMixture,
+) -> Result<DataFrame, FrameError> {
+    let present = frame.column(column)?.is_not_null();
+    let embeddings = Embeddings::of(&frame.filter(&present)?, column)?;
+    let rows: Vec<usize> = present
+        .iter()
+        .enumerate()
+        .filter_map(|(row, present)| (present == Some(true)).then_some(row))
+        .collect();
+    let found = model
+        .memberships(embeddings.view())
+        .map_err(|cause| FrameError::Mixture {
+            column: column.to_owned(),
+            cause: match cause {
+                MixtureError::NoDirection { row, length } => MixtureError::NoDirection {
+                    row: rows[row],
+                    length,
+                },
+                cause => cause,
+            },
+        })?;
+    let mut components = vec![None; frame.height()];
+    for (&row, &component) in rows.iter().zip(&found.components) {
+        components[row] = Some(component as u32);
+    }
+    let mut frame = frame.clone();
+    frame.with_column(Column::new(COMPONENT.into(), components))?;
+    for (name, values) in [
+        ("probability", found.probabilities),
+        ("log_likelihood", found.log_likelihoods),
+        ("entropy", found.entropies),
+        ("outlier_score", found.outlier_scores),
+    ] {
+        let mut column = vec![None; frame.height()];
+        for (&row, value) in rows.iter().zip(values) {
+            column[row] = Some(value);
+        }
+        frame.with_column(Column::new(name.into(), column))?;
+    }
+    Ok(frame)
 }
 
 /// See [`FrameExt::nearest`](super::FrameExt::nearest).

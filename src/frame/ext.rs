@@ -239,44 +239,7 @@ impl FrameExt for DataFrame {
         column: &str,
         model: &VonMisesFisherMixture,
     ) -> Result<DataFrame, FrameError> {
-        let present = self.column(column)?.is_not_null();
-        let embeddings = self.filter(&present)?.embeddings(column)?;
-        let in_column = |cause| FrameError::Mixture {
-            column: column.to_owned(),
-            cause,
-        };
-        let probabilities = model.predict_proba(embeddings.view()).map_err(in_column)?;
-        let log_likelihoods = model.score_samples(embeddings.view()).map_err(in_column)?;
-        // One entry a row of the frame: the next prediction where there is an embedding, else null.
-        let mut next = 0..;
-        let rows: Vec<Option<usize>> = present
-            .iter()
-            .map(|present| present.unwrap_or(false).then(|| next.next()).flatten())
-            .collect();
-        let best: Vec<(u32, f64)> = probabilities
-            .rows()
-            .into_iter()
-            .map(|row| likeliest(row.iter()))
-            .collect();
-        let mut frame = self.clone();
-        let components: UInt32Chunked = rows.iter().map(|row| row.map(|row| best[row].0)).collect();
-        let certainties: Float64Chunked =
-            rows.iter().map(|row| row.map(|row| best[row].1)).collect();
-        let densities: Float64Chunked = rows
-            .iter()
-            .map(|row| row.map(|row| log_likelihoods[row]))
-            .collect();
-        frame.with_column(components.with_name("component".into()).into_column())?;
-        frame.with_column(certainties.with_name("probability".into()).into_column())?;
-        frame.with_column(densities.with_name("log_likelihood".into()).into_column())?;
-        let entropies = model.entropies(embeddings.view()).map_err(in_column)?;
-        let outlier_scores = model.outlier_scores(embeddings.view()).map_err(in_column)?;
-        for (name, values) in [("entropy", entropies), ("outlier_score", outlier_scores)] {
-            let values: Float64Chunked =
-                rows.iter().map(|row| row.map(|row| values[row])).collect();
-            frame.with_column(values.with_name(name.into()).into_column())?;
-        }
-        Ok(frame)
+        explore::memberships(self, column, model)
     }
 
     fn nearest(
@@ -300,13 +263,6 @@ impl FrameExt for DataFrame {
     ) -> Result<DataFrame, FrameError> {
         explore::exemplars(self, column, model, n)
     }
-}
-
-fn likeliest<'a>(probabilities: impl Iterator<Item = &'a f64>) -> (u32, f64) {
-    probabilities.zip(0..).fold(
-        (0, 0.0),
-        |best, (&p, component)| if p > best.1 { (component, p) } else { best },
-    )
 }
 
 /// The frame with a column of embeddings and a column of reasons where there is none.

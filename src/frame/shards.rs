@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use ndarray::ArrayView2;
 
-use super::{EMBEDDING, FrameError};
 use super::io::{EmbeddingsFile, NpyMatrix};
+use super::{EMBEDDING, FrameError};
 use crate::mixture::{MixtureError, Points, Rows};
 
 /// The vectors of `.npy` and `.parquet` files, one file after the other.

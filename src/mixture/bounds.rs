@@ -14,8 +14,8 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::kernel::{Assignment, Block, Kernel, Scorer, float, sum_entries};
-use super::simd::{dot, two_largest};
 use super::observations::Points;
+use super::simd::{dot, two_largest};
 use super::{MixtureError, Observations, Rows, Statistics};
 use crate::product::product;
 

@@ -14,6 +14,7 @@ mod hyperparams;
 mod init;
 mod kernel;
 mod linfa;
+mod membership;
 pub mod metrics;
 mod model;
 mod observations;
@@ -24,13 +25,14 @@ mod spherical_kmeans;
 mod statistics;
 
 pub use bounds::ClusterMemory;
-pub use errors::{MixtureError, Warning};
+pub use errors::{MixtureError, ParameterError, Warning};
 pub use hierarchy::Merge;
 pub use hyperparams::{
     Annealing, Concentration, EmptyComponent, InitMethod, VonMisesFisherMixtureParams,
     VonMisesFisherMixtureValidParams,
 };
 pub use kernel::{Assignment, BLOCK_ROWS, Scorer};
+pub use membership::Memberships;
 pub use model::{Convergence, VonMisesFisherMixture};
 pub use observations::{InMemory, Observations, Points, Rows};
 pub use selection::{Candidate, Criterion, SILHOUETTE_ROWS, Selection};

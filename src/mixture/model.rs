@@ -1,16 +1,14 @@
 //! The fitted mixture.
 
-use linfa::Float;
-use ndarray::{Array1, Array2, ArrayView2, Zip};
+use ndarray::{Array1, Array2, Zip};
 use rand::Rng;
 use rand::distributions::{Distribution, WeightedIndex};
 use serde::{Deserialize, Serialize};
 
 use super::errors::ParameterError;
 use super::kernel::Scorer;
-use super::simd::{argmax, largest};
-use super::{Concentration, InMemory, MixtureError, Warning};
-use crate::vmf::{Radial, VonMisesFisher, concentration, ln_normaliser_scaled, ln_sphere_area};
+use super::{Concentration, Warning};
+use crate::vmf::{VonMisesFisher, concentration, ln_normaliser_scaled};
 
 /// A mixture of von Mises-Fisher distributions, `p(x) = sum_k w_k f(x; mu_k, kappa_k)`.
 ///
@@ -73,6 +71,49 @@ impl VonMisesFisherMixture {
             noise_component: false,
             convergence,
         }
+    }
+
+    /// A mixture that is known, not fitted: weights `(n_components,)` that sum to 1, mean directions of any length
+    /// `(n_components, dimension)`, and concentrations `(n_components,)`.
+    ///
+    /// # Errors
+    /// The lists disagree in length, the weights are no probabilities, or a component is no distribution.
+    ///
+    /// # Example
+    /// ```
+    /// use ndarray::array;
+    /// use vmfmix::mixture::VonMisesFisherMixture;
+    ///
+    /// let means = array![[1.0, 0.0, 0.0], [0.0, 1.0, 1.0]];
+    /// let model = VonMisesFisherMixture::from_parameters(array![0.7, 0.3], means, array![50.0, 10.0])?;
+    /// assert_eq!(model.n_components(), 2);
+    /// # Ok::<(), vmfmix::mixture::ParameterError>(())
+    /// ```
+    pub fn from_parameters(
+        weights: Array1<f64>,
+        mut mean_directions: Array2<f64>,
+        concentrations: Array1<f64>,
+    ) -> Result<Self, ParameterError> {
+        let k = mean_directions.nrows();
+        check_length("weights", weights.len(), k.max(1))?;
+        check_length("concentrations", concentrations.len(), k)?;
+        let total: f64 = weights.sum();
+        if weights.iter().any(|w| w.is_nan() || *w < 0.0) || (total - 1.0).abs() > WEIGHT_TOLERANCE
+        {
+            return Err(ParameterError::Weights);
+        }
+        let rows = mean_directions.rows_mut().into_iter();
+        for (component, (mut row, &kappa)) in rows.zip(&concentrations).enumerate() {
+            let vmf = VonMisesFisher::new(row.to_owned(), kappa)
+                .map_err(|cause| ParameterError::Component { component, cause })?;
+            row.assign(&vmf.mean());
+        }
+        Ok(Self::new(
+            weights,
+            mean_directions,
+            concentrations,
+            Array1::zeros(k),
+        ))
     }
 
     /// Notes what the concentrations have in common, and whether the last component is noise.
@@ -198,83 +239,6 @@ impl VonMisesFisherMixture {
         self.n_components() - 1 + directed * (self.dimension() - 1) + concentrations
     }
 
-    /// Responsibilities, shape `(n_samples, n_components)`, rows summing to 1.
-    ///
-    /// # Errors
-    /// A row has no direction, or the dimension is not the model's.
-    pub fn predict_proba<F: Float>(
-        &self,
-        rows: ArrayView2<'_, F>,
-    ) -> Result<Array2<f64>, MixtureError> {
-        InMemory::new(rows, None)?.map_rows(&self.scorer(), |kernel, block| {
-            kernel.responsibilities(block).0
-        })
-    }
-
-    /// The likeliest component of every row, shape `(n_samples,)`; `predict` of linfa, with errors for bad rows.
-    ///
-    /// # Errors
-    /// A row has no direction, or the dimension is not the model's.
-    pub fn assign<F: Float>(&self, rows: ArrayView2<'_, F>) -> Result<Array1<usize>, MixtureError> {
-        self.map_responsibilities(rows, |row, _| argmax(row, largest(row)))
-    }
-
-    /// Log-density of every row in nats against the surface measure, shape `(n_samples,)`.
-    ///
-    /// # Errors
-    /// A row has no direction, or the dimension is not the model's.
-    pub fn score_samples<F: Float>(
-        &self,
-        rows: ArrayView2<'_, F>,
-    ) -> Result<Array1<f64>, MixtureError> {
-        let ln_area = ln_sphere_area(self.dimension());
-        self.map_responsibilities(rows, |_, ln_likelihood| ln_likelihood - ln_area)
-    }
-
-    /// Entropy of the responsibilities of every row, in nats, shape `(n_samples,)`: 0 where membership is certain,
-    /// `ln K` where it is not known at all.
-    ///
-    /// # Errors
-    /// A row has no direction, or the dimension is not the model's.
-    pub fn entropies<F: Float>(
-        &self,
-        rows: ArrayView2<'_, F>,
-    ) -> Result<Array1<f64>, MixtureError> {
-        self.map_responsibilities(rows, |row, _| {
-            let terms = row.iter().filter(|r| **r > 0.0).map(|r| -r * r.ln());
-            terms.sum()
-        })
-    }
-
-    /// How far out every row lies, between 0 and 1, shape `(n_samples,)`: the probability that a point of its likeliest
-    /// component lies nearer to that component's mean. Scores of points that follow the model are spread evenly; noise scores 1.
-    ///
-    /// # Errors
-    /// A row has no direction, or the dimension is not the model's.
-    pub fn outlier_scores<F: Float>(
-        &self,
-        rows: ArrayView2<'_, F>,
-    ) -> Result<Array1<f64>, MixtureError> {
-        let radials: Vec<Radial> = (0..self.n_components())
-            .map(|k| self.component(k).radial())
-            .collect();
-        let labels = self.assign(rows)?;
-        let scores = Zip::from(rows.rows())
-            .and(&labels)
-            .par_map_collect(|row, &label| {
-                if Some(label) == self.noise_component() {
-                    return 1.0;
-                }
-                // From the difference, which keeps its digits close to the mean.
-                let row = row.mapv(|x| x.to_f64().expect("a float is a number"));
-                let length = row.dot(&row).sqrt();
-                let difference = row / length - self.mean_directions.row(label);
-                let half_chord = difference.dot(&difference).sqrt() / 2.0;
-                radials[label].angle_cdf(2.0 * half_chord.min(1.0).asin())
-            });
-        Ok(scores)
-    }
-
     /// Draws `n` points and the components they come from: unit rows of shape `(n, dimension)`, and labels.
     pub fn sample(&self, n: usize, rng: &mut impl Rng) -> (Array2<f64>, Array1<usize>) {
         let components = WeightedIndex::new(&self.weights).expect("weights sum to 1");
@@ -288,62 +252,6 @@ impl VonMisesFisherMixture {
                 .for_each(|(&i, x)| rows.row_mut(i).assign(&x));
         }
         (rows, labels)
-    }
-
-    /// What `value` makes of the responsibilities and the log-likelihood (uniform measure) of every row.
-    fn map_responsibilities<F: Float, T: Send>(
-        &self,
-        rows: ArrayView2<'_, F>,
-        value: impl Fn(&[f64], f64) -> T + Sync,
-    ) -> Result<Array1<T>, MixtureError> {
-        let blocks = InMemory::new(rows, None)?.map_blocks(&self.scorer(), |kernel, block| {
-            let (responsibilities, ln_likelihoods) = kernel.responsibilities(block);
-            let rows = responsibilities.rows().into_iter().zip(&ln_likelihoods);
-            let values =
-                rows.map(|(row, &ln)| value(row.to_slice().expect("rows are contiguous"), ln));
-            values.collect::<Vec<T>>()
-        })?;
-        Ok(blocks.into_iter().flatten().collect())
-    }
-
-    /// Log-likelihood per point, in nats against the surface measure; not a number for no rows.
-    ///
-    /// # Errors
-    /// A row has no direction, or the dimension is not the model's.
-    pub fn score<F: Float>(&self, rows: ArrayView2<'_, F>) -> Result<f64, MixtureError> {
-        Ok(self.score_samples(rows)?.mean().unwrap_or(f64::NAN))
-    }
-
-    /// Bayesian information criterion, `p ln n - 2 ln L`; lower is better.
-    ///
-    /// # Errors
-    /// A row has no direction, or the dimension is not the model's.
-    pub fn bic<F: Float>(&self, rows: ArrayView2<'_, F>) -> Result<f64, MixtureError> {
-        Ok(self.criteria(rows.nrows(), self.score(rows)?).0)
-    }
-
-    /// Akaike information criterion, `2 p - 2 ln L`; lower is better.
-    ///
-    /// # Errors
-    /// A row has no direction, or the dimension is not the model's.
-    pub fn aic<F: Float>(&self, rows: ArrayView2<'_, F>) -> Result<f64, MixtureError> {
-        Ok(self.criteria(rows.nrows(), self.score(rows)?).1)
-    }
-
-    /// BIC and AIC of `n` points with this log-likelihood per point.
-    pub(super) fn criteria(&self, n: usize, log_likelihood: f64) -> (f64, f64) {
-        let (p, n) = (self.n_parameters() as f64, n as f64);
-        let deviance = 2.0 * n * log_likelihood;
-        (p * n.ln() - deviance, 2.0 * p - deviance)
-    }
-
-    /// Integrated completed likelihood, BIC plus twice the entropy of all responsibilities (Biernacki, Celeux & Govaert
-    /// 2000); lower is better.
-    ///
-    /// # Errors
-    /// A row has no direction, or the dimension is not the model's.
-    pub fn icl<F: Float>(&self, rows: ArrayView2<'_, F>) -> Result<f64, MixtureError> {
-        Ok(self.bic(rows)? + 2.0 * self.entropies(rows)?.sum())
     }
 
     pub(super) fn scorer(&self) -> Scorer {
@@ -422,54 +330,31 @@ impl TryFrom<Parameters> for VonMisesFisherMixture {
 
     fn try_from(read: Parameters) -> Result<Self, ParameterError> {
         let (k, d) = (read.n_components, read.dimension);
-        let effective_sizes = if read.effective_sizes.is_empty() {
-            vec![0.0; k]
-        } else {
-            read.effective_sizes
-        };
-        let lengths = [
-            ("weights", read.weights.len(), k.max(1)),
-            ("mean_directions", read.mean_directions.len(), k),
-            ("concentrations", read.concentrations.len(), k),
-            ("effective_sizes", effective_sizes.len(), k),
-        ];
-        let rows = read
-            .mean_directions
-            .iter()
-            .map(|row| ("mean_directions", row.len(), d));
-        for (list, got, expected) in lengths.into_iter().chain(rows) {
-            if got != expected {
-                return Err(ParameterError::Length {
-                    list,
-                    got,
-                    expected,
-                });
-            }
-        }
-        let total: f64 = read.weights.iter().sum();
-        if read.weights.iter().any(|w| w.is_nan() || *w < 0.0)
-            || (total - 1.0).abs() > WEIGHT_TOLERANCE
-        {
-            return Err(ParameterError::Weights);
-        }
+        check_length("mean_directions", read.mean_directions.len(), k)?;
         let mut means = Array2::zeros((k, d));
-        for (component, (row, &kappa)) in read
-            .mean_directions
-            .into_iter()
-            .zip(&read.concentrations)
-            .enumerate()
-        {
-            let vmf = VonMisesFisher::new(row.into(), kappa)
-                .map_err(|cause| ParameterError::Component { component, cause })?;
-            means.row_mut(component).assign(&vmf.mean());
+        for (row, mut mean) in read.mean_directions.into_iter().zip(means.rows_mut()) {
+            check_length("mean_directions", row.len(), d)?;
+            mean.assign(&Array1::from(row));
         }
-        Ok(Self::new(
-            read.weights.into(),
-            means,
-            read.concentrations.into(),
-            effective_sizes.into(),
-        )
-        .with_structure(read.concentration, read.noise_component)
-        .with_convergence(read.convergence))
+        let mut model =
+            Self::from_parameters(read.weights.into(), means, read.concentrations.into())?;
+        if !read.effective_sizes.is_empty() {
+            check_length("effective_sizes", read.effective_sizes.len(), k)?;
+            model.effective_sizes = read.effective_sizes.into();
+        }
+        Ok(model
+            .with_structure(read.concentration, read.noise_component)
+            .with_convergence(read.convergence))
     }
+}
+
+fn check_length(list: &'static str, got: usize, expected: usize) -> Result<(), ParameterError> {
+    if got == expected {
+        return Ok(());
+    }
+    Err(ParameterError::Length {
+        list,
+        got,
+        expected,
+    })
 }

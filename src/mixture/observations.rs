@@ -106,10 +106,7 @@ impl<R: Rows> Points<R> {
     /// # Errors
     /// The dimension is below 2, a row has no direction (zero, infinite or not a number; the error names the
     /// row), a weight is negative or not finite, or the rows cannot be read.
-    pub fn new(
-        rows: R,
-        sample_weights: Option<ArrayView1<'_, f32>>,
-    ) -> Result<Self, MixtureError> {
+    pub fn new(rows: R, sample_weights: Option<ArrayView1<'_, f32>>) -> Result<Self, MixtureError> {
         let (n_rows, got) = rows.dim();
         if got < 2 {
             return Err(MixtureError::DimensionTooSmall { got });

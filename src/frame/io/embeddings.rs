@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use ndarray::Array2;
 use polars::prelude::*;
 
-use super::{FrameError, NpyMatrix, ParquetFile, extension, fill_npy};
+use super::npy::write_npy_batches;
+use super::parquet::TableWriter;
+use super::{FrameError, NpyMatrix, ParquetFile, extension, fill_npy, write_batches, write_file};
 use crate::frame::{EMBEDDING, EMBEDDING_ERROR, Embeddings};
 
 /// Numbers of a table that are decoded at once: 32 MB.
@@ -45,8 +47,8 @@ impl EmbeddingsFile {
     /// The file cannot be read, is of another kind, or holds no vectors; or the table beside it has another number of rows.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, FrameError> {
         let path = path.as_ref();
-        let source = match extension(path).as_str() {
-            "npy" => {
+        let source = match Kind::of(path)? {
+            Kind::Npy => {
                 let matrix = NpyMatrix::open(path)?;
                 let metadata = Some(metadata_path(path)).filter(|beside| beside.is_file());
                 let metadata = metadata.map(ParquetFile::open).transpose()?;
@@ -62,16 +64,10 @@ impl EmbeddingsFile {
                 }
                 Source::Npy { matrix, metadata }
             }
-            "parquet" => {
+            Kind::Parquet => {
                 let table = ParquetFile::open(path)?;
                 let column = column_of_vectors(path, table.schema())?;
                 Source::Parquet { table, column }
-            }
-            _ => {
-                return Err(FrameError::UnknownFormat {
-                    path: path.to_owned(),
-                    expected: ".npy and .parquet",
-                });
             }
         };
         Ok(Self {
@@ -90,6 +86,16 @@ impl EmbeddingsFile {
         match &self.source {
             Source::Npy { matrix, .. } => matrix.dim().0,
             Source::Parquet { table, .. } => table.height(),
+        }
+    }
+
+    /// Whether its table, or the table beside it, has such a column.
+    pub fn has_column(&self, name: &str) -> bool {
+        match &self.source {
+            Source::Npy { metadata, .. } => metadata
+                .as_ref()
+                .is_some_and(|table| table.schema().contains(name)),
+            Source::Parquet { table, .. } => table.schema().contains(name),
         }
     }
 
@@ -163,9 +169,9 @@ impl EmbeddingsFile {
         match self.source {
             Source::Npy { matrix, metadata } => {
                 let absent = match metadata {
-                    Some(table) if table.schema().contains(EMBEDDING_ERROR) => without_embedding(
-                        &table.read(0..table.height(), Some(&[EMBEDDING_ERROR]))?,
-                    ),
+                    Some(table) if table.schema().contains(EMBEDDING_ERROR) => {
+                        without_embedding(&table.read(0..table.height(), Some(&[EMBEDDING_ERROR]))?)
+                    }
                     _ => Vec::new(),
                 };
                 Ok((matrix, absent))
@@ -196,7 +202,9 @@ impl EmbeddingsFile {
             Source::Npy { matrix, .. } => {
                 let (n_rows, rows) = (matrix.dim().0, rows.max(1));
                 let starts = (0..n_rows).step_by(rows);
-                starts.map(|first| first..n_rows.min(first + rows)).collect()
+                starts
+                    .map(|first| first..n_rows.min(first + rows))
+                    .collect()
             }
         }
     }
@@ -211,9 +219,58 @@ pub fn embeddings_file(path: impl AsRef<Path>) -> Result<DataFrame, FrameError> 
     file.read(0..file.height())
 }
 
+/// Writes tables with a column `embedding`, one below the other, whole or not at all: to a `.parquet` file, or the vectors to a
+/// `.npy` file of shape `dim` and the rest to the table beside it.
+///
+/// # Errors
+/// A table cannot be had, they have more or fewer rows than `dim` says, or a file cannot be written.
+pub fn write_embeddings(
+    path: impl AsRef<Path>,
+    dim: (usize, usize),
+    tables: impl IntoIterator<Item = Result<DataFrame, FrameError>>,
+) -> Result<(), FrameError> {
+    let path = path.as_ref();
+    match Kind::of(path)? {
+        Kind::Parquet => write_batches(path, tables),
+        Kind::Npy => {
+            let beside = metadata_path(path);
+            write_file(&beside, |file| {
+                let mut metadata = TableWriter::new(file, &beside);
+                let matrices = tables.into_iter().map(|table| {
+                    let table = table?;
+                    metadata.write(table.drop(EMBEDDING)?)?;
+                    Embeddings::or_nan(&table, EMBEDDING, dim.1)
+                });
+                write_npy_batches(path, dim, matrices)?;
+                metadata.finish()
+            })
+        }
+    }
+}
+
+/// The formats of embeddings.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Npy,
+    Parquet,
+}
+
+impl Kind {
+    fn of(path: &Path) -> Result<Self, FrameError> {
+        match extension(path).as_str() {
+            "npy" => Ok(Self::Npy),
+            "parquet" => Ok(Self::Parquet),
+            _ => Err(FrameError::UnknownFormat {
+                path: path.to_owned(),
+                expected: ".npy and .parquet",
+            }),
+        }
+    }
+}
+
 /// The table that tells of the rows of a `.npy` file, if there is one: `x.metadata.parquet` of `x.npy`, or where
 /// clip-retrieval puts it.
-pub(crate) fn metadata_path(npy: &Path) -> PathBuf {
+fn metadata_path(npy: &Path) -> PathBuf {
     let stem = npy.file_stem().unwrap_or_default().to_string_lossy();
     if let Some(folder) = npy.parent()
         && let Some(name) = folder.file_name()

@@ -13,11 +13,9 @@ use std::path::Path;
 use super::{Embeddings, FrameError};
 use crate::whole_file::write_whole;
 
-pub use embeddings::{EmbeddingsFile, embeddings_file};
-pub(crate) use items::is_image;
+pub use embeddings::{EmbeddingsFile, embeddings_file, write_embeddings};
 pub use items::{IMAGE_EXTENSIONS, image_folder, text_file};
 pub use npy::write_npy;
-pub(crate) use npy::write_npy_batches;
 pub(super) use npy::{NpyMatrix, fill_npy};
 pub use parquet::{ParquetFile, write_batches, write_parquet};
 pub use tables::{table, write_table};

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, Write};
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use half::f16;
 use npyz::{DType, Endianness, NpyHeader, Order, TypeChar, WriterBuilder};
@@ -20,7 +20,6 @@ const PIECE: usize = 1 << 16;
 /// A matrix of floating-point numbers in a file, shape `(n_rows, n_columns)`.
 #[derive(Debug)]
 pub(in crate::frame) struct NpyMatrix {
-    path: PathBuf,
     file: File,
     /// Where the numbers begin, in bytes.
     offset: u64,
@@ -37,7 +36,10 @@ impl NpyMatrix {
     /// # Errors
     /// The file cannot be read, holds something else, or is shorter than its header says.
     pub(in crate::frame) fn open(path: &Path) -> Result<Self, FrameError> {
-        Self::new(File::open(path).map_err(|cause| FrameError::io(path, cause))?, path)
+        Self::new(
+            File::open(path).map_err(|cause| FrameError::io(path, cause))?,
+            path,
+        )
     }
 
     /// Reads the header of an open file, at its beginning; errors call it `path`.
@@ -55,8 +57,8 @@ impl NpyMatrix {
         let (&[rows, columns], DType::Plain(kind)) = (header.shape(), header.dtype()) else {
             return Err(not_a_matrix());
         };
-        let is_readable = kind.type_char() == TypeChar::Float
-            && matches!(kind.size_field(), 2 | 4 | 8);
+        let is_readable =
+            kind.type_char() == TypeChar::Float && matches!(kind.size_field(), 2 | 4 | 8);
         if !is_readable {
             return Err(not_a_matrix());
         }
@@ -71,7 +73,6 @@ impl NpyMatrix {
             });
         }
         Ok(Self {
-            path: path.to_owned(),
             file,
             offset,
             size: kind.size_field() as usize,
@@ -79,10 +80,6 @@ impl NpyMatrix {
             is_fortran: header.order() == Order::Fortran,
             dim: (rows as usize, columns as usize),
         })
-    }
-
-    pub(in crate::frame) fn path(&self) -> &Path {
-        &self.path
     }
 
     pub(in crate::frame) fn dim(&self) -> (usize, usize) {
@@ -141,7 +138,11 @@ impl NpyMatrix {
 ///
 /// # Errors
 /// The column holds no vectors, or vectors of several lengths, or the file cannot be written.
-pub fn write_npy(frame: &DataFrame, column: &str, path: impl AsRef<Path>) -> Result<(), FrameError> {
+pub fn write_npy(
+    frame: &DataFrame,
+    column: &str,
+    path: impl AsRef<Path>,
+) -> Result<(), FrameError> {
     let present = frame.filter(&frame.column(column)?.is_not_null())?;
     let dimension = Embeddings::of(&present, column)?.view().ncols();
     let matrix = Embeddings::or_nan(frame, column, dimension)?;
@@ -152,7 +153,7 @@ pub fn write_npy(frame: &DataFrame, column: &str, path: impl AsRef<Path>) -> Res
 ///
 /// # Errors
 /// A matrix cannot be had, they have more or fewer rows, or the file cannot be written.
-pub(crate) fn write_npy_batches(
+pub(super) fn write_npy_batches(
     path: impl AsRef<Path>,
     dim: (usize, usize),
     batches: impl IntoIterator<Item = Result<Array2<f32>, FrameError>>,
@@ -182,5 +183,8 @@ pub(in crate::frame) fn fill_npy(
     for batch in batches {
         writer.extend(batch?).map_err(failed)?;
     }
-    writer.finish().and_then(|()| buffer.flush()).map_err(failed)
+    writer
+        .finish()
+        .and_then(|()| buffer.flush())
+        .map_err(failed)
 }

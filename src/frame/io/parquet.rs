@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use polars::io::parquet::metadata::FileMetadataRef;
+use polars::io::parquet::write::BatchedWriter;
 use polars::prelude::*;
 
 use super::{FrameError, write_file};
@@ -107,18 +108,49 @@ pub fn write_batches(
 ) -> Result<(), FrameError> {
     let path = path.as_ref();
     write_file(path, |file| {
-        let mut frames = frames.into_iter();
-        let in_file = |cause| FrameError::table(path, cause);
-        let no_frame = || in_file(PolarsError::NoData("no table to write".into()));
-        let first = frames.next().ok_or_else(no_frame)??;
-        let mut writer = ParquetWriter::new(file)
-            .batched(first.schema())
-            .map_err(in_file)?;
-        writer.write_batch(&first).map_err(in_file)?;
-        drop(first);
-        for frame in frames {
-            writer.write_batch(&frame?).map_err(in_file)?;
-        }
-        writer.finish().map(drop).map_err(in_file)
+        let mut table = TableWriter::new(file, path);
+        frames
+            .into_iter()
+            .try_for_each(|frame| table.write(frame?))?;
+        table.finish()
     })
+}
+
+/// Writes a table batch after batch.
+pub(super) struct TableWriter<'a> {
+    path: &'a Path,
+    file: Option<&'a mut File>,
+    /// From the first batch on, which tells the columns.
+    writer: Option<BatchedWriter<&'a mut File>>,
+}
+
+impl<'a> TableWriter<'a> {
+    /// Writes to an open file; errors call it `path`.
+    pub(super) fn new(file: &'a mut File, path: &'a Path) -> Self {
+        Self {
+            path,
+            file: Some(file),
+            writer: None,
+        }
+    }
+
+    pub(super) fn write(&mut self, mut frame: DataFrame) -> Result<(), FrameError> {
+        let in_file = |cause| FrameError::table(self.path, cause);
+        if let Some(file) = self.file.take() {
+            let writer = ParquetWriter::new(file).batched(frame.schema());
+            self.writer = Some(writer.map_err(in_file)?);
+        }
+        frame.align_chunks();
+        match &mut self.writer {
+            Some(writer) => writer.write_batch(&frame).map_err(in_file),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn finish(self) -> Result<(), FrameError> {
+        let in_file = |cause| FrameError::table(self.path, cause);
+        let no_table = || in_file(PolarsError::NoData("no table to write".into()));
+        let writer = self.writer.ok_or_else(no_table)?;
+        writer.finish().map(drop).map_err(in_file)
+    }
 }
