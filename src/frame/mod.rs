@@ -1,10 +1,12 @@
 //! Polars in, Polars out: columns of texts and images become columns of embeddings, and files become frames.
 
+mod center;
 mod column;
 mod embeddings;
 mod errors;
 mod explore;
 mod ext;
+mod gap;
 pub mod io;
 mod selection;
 
@@ -12,3 +14,4 @@ pub use embeddings::{EMBEDDING, EMBEDDING_ERROR, EMBEDDING_TRUNCATED, Embeddings
 pub use errors::FrameError;
 pub use explore::{describe_components, label_components};
 pub use ext::{EmbedOptions, FrameExt};
+pub use gap::{GapSide, ModalityGap, modality_gap};
