@@ -111,6 +111,12 @@ impl Analysis {
                 .seed(args.random_state)
                 .setting("seed", args.random_state)
                 .setting("seconds to fit", format!("{seconds:.1}"));
+            let report = match &size.select {
+                Some(Sizes(tried)) => {
+                    report.setting("chosen from", format!("{tried:?} by {:?}", size.criterion))
+                }
+                None => report,
+            };
             let described = args.described().into_iter();
             described.fold(report, |report, (name, value)| report.setting(name, value))
         })?;

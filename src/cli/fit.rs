@@ -161,7 +161,7 @@ pub(super) fn print_notes(report: &Report, notes: Notes) {
                 println!("modality gap: {before:.3} before centring, {distance:.3} after")
             }
             None => println!(
-                "modality gap: the means of texts and images lie {distance:.3} apart; --center-by-modality closes it"
+                "modality gap: the means of texts and images lie {distance:.3} apart; --center-by-modality closes it before a fit"
             ),
         }
     }

@@ -210,7 +210,10 @@ pub(crate) fn gap_tiles(gap: &ModalityGap) -> Vec<Tile> {
         tile(
             format!("Among {}", side.name),
             side.cosine_within,
-            format!("mean cosine of a pair, of {} items", text::count(side.size)),
+            format!(
+                "mean cosine of a pair; {}",
+                text::counted(side.size, "item")
+            ),
         )
     }));
     out

@@ -33,9 +33,9 @@ pub(crate) fn explanation(summary: &Summary) -> String {
 }
 
 /// How to read the distance between texts and images.
-pub(crate) const GAP: &str = "CLIP places texts and images in two regions of their own: the farther apart their means lie, \
-     the more a mixture tells texts from images rather than what they are about; centring both before the fit \
-     (--center-by-modality, or center_by on a frame) takes this gap out.";
+pub(crate) const GAP: &str = "Encoders such as CLIP place texts and images in two regions of their own: the farther apart the \
+     means lie, the more a mixture tells texts from images instead of one subject from another; centring both before the \
+     fit (--center-by-modality, or center_by on a frame) takes this gap out.";
 
 /// How good the grouping is, one sentence each.
 pub(crate) fn verdicts(summary: &Summary) -> Vec<String> {

@@ -509,18 +509,15 @@ fn centring_by_modality_closes_the_gap_and_is_recorded() {
         dataset("shapes/images"),
         dataset("tiny-clip"),
     );
-    let args = [
+    let data = [
         "--text-file",
         &texts,
         "--image-dir",
         &images,
         "--clip-model",
         &clip,
-        "-k",
-        "24",
-        "--n-runs",
-        "1",
     ];
+    let args = [&data[..], &["-k", "24", "--n-runs", "1"]].concat();
     let distance = |folder: &Path| {
         json(folder.join("evaluation_metrics.json"))["modality_gap"]["distance"]
             .as_f64()
@@ -529,7 +526,7 @@ fn centring_by_modality_closes_the_gap_and_is_recorded() {
     let out = succeed(folder.path(), &args);
     let before = distance(&folder.path().join("results"));
     let expected = format!(
-        "modality gap: the means of texts and images lie {before:.3} apart; --center-by-modality closes it\n"
+        "modality gap: the means of texts and images lie {before:.3} apart; --center-by-modality closes it before a fit\n"
     );
     assert!(out.ends_with(&expected), "{out}");
     let centred = [
@@ -549,18 +546,8 @@ fn centring_by_modality_closes_the_gap_and_is_recorded() {
 
     // The same rows, centred, are assigned by `predict` as by the fit; not centred, they are not.
     let assigned = |more: &[&str]| {
-        let args = [
-            "predict",
-            "--model",
-            "centred/model_parameters.json",
-            "--text-file",
-            &texts,
-            "--image-dir",
-            &images,
-            "--clip-model",
-            &clip,
-        ];
-        succeed(folder.path(), &[&args[..], more].concat());
+        let args = ["predict", "--model", "centred/model_parameters.json"];
+        succeed(folder.path(), &[&args[..], &data, more].concat());
         let table = vmfmix::frame::io::table(folder.path().join("assignments.parquet")).unwrap();
         table.column("component").unwrap().clone()
     };
@@ -568,6 +555,16 @@ fn centring_by_modality_closes_the_gap_and_is_recorded() {
     let fitted = fitted.column("component").unwrap();
     assert!(assigned(&["--center-by-modality"]).equals(fitted));
     assert!(!assigned(&[]).equals(fitted));
+    let args = [
+        "report",
+        "--model",
+        "centred/model_parameters.json",
+        "--center-by-modality",
+        "--output-dir",
+        "again",
+    ];
+    succeed(folder.path(), &[&args[..], &data].concat());
+    assert_eq!(distance(&folder.path().join("again")), after);
 }
 
 #[test]
@@ -600,6 +597,8 @@ fn sweep_tries_2_to_12_components_unless_told_otherwise_and_reports_on_the_best(
     assert!(folder.path().join("results/report.html").exists());
     let (_, sizes) = swept(&["--select", "2,4", "--criterion", "held-out"]);
     assert_eq!(sizes, [2, 4]);
+    let page = fs::read_to_string(folder.path().join("results/report.html")).unwrap();
+    assert!(page.contains("[2, 4] by HeldOut"));
 }
 
 #[test]

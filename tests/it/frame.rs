@@ -2,12 +2,15 @@
 
 use ndarray::{Array2, arr1};
 use polars::prelude::*;
+use rand::{Rng, SeedableRng};
+use rand_xoshiro::Xoshiro256Plus;
 use vmfmix::encoder::{ClipEncoder, Device, PromptTemplate, ZeroShotLabels};
 use vmfmix::frame::{
     EMBEDDING, Embeddings, FrameExt, describe_components, label_components, modality_gap,
 };
 use vmfmix::linfa::traits::Fit;
 use vmfmix::mixture::VonMisesFisherMixture;
+use vmfmix::mixture::metrics::normalized_mutual_information;
 
 /// Vectors with names, a null where there is none.
 fn frame(rows: &[Option<[f32; 3]>]) -> DataFrame {
@@ -415,4 +418,34 @@ fn the_modality_gap_is_that_of_all_pairs_and_needs_two_kinds() {
     assert_eq!(widest.sides[0].cosine_within, None);
     let balanced = gap(&[(Some("text"), x), (Some("text"), y), (Some("image"), y)]).unwrap();
     assert_eq!((balanced.distance, balanced.cosine_of_means), (1.0, None));
+}
+
+#[test]
+fn a_mixture_over_two_kinds_finds_subjects_once_they_are_centred() {
+    let mut rng = Xoshiro256Plus::seed_from_u64(7);
+    // Two cones as CLIP's: an axis of the kind, longer than that of the subject.
+    let rows = Array2::from_shape_fn((400, 16), |(i, j)| {
+        let (kind, subject) = (i % 2, i / 2 % 4);
+        let axis = if j == kind { 2.0 } else { 0.0 };
+        let own = if j == 2 + subject { 1.0 } else { 0.0 };
+        axis + own + rng.gen_range(-0.4..0.4_f32)
+    });
+    let kinds: Vec<&str> = (0..400).map(|i| ["text", "image"][i % 2]).collect();
+    let subjects: Vec<usize> = (0..400).map(|i| i / 2 % 4).collect();
+    let frame = DataFrame::new_infer_height(vec![
+        Embeddings::into_column(EMBEDDING, rows).unwrap(),
+        Column::new("modality".into(), kinds),
+    ])
+    .unwrap();
+    let agreement = |frame: &DataFrame| {
+        let embeddings = frame.embeddings(EMBEDDING).unwrap();
+        let model = VonMisesFisherMixture::params(4)
+            .fit(&embeddings.dataset())
+            .unwrap();
+        let found = model.assign(embeddings.view()).unwrap().to_vec();
+        normalized_mutual_information(&found, &subjects)
+    };
+    let centred = frame.center_by(EMBEDDING, "modality").unwrap();
+    let (before, after) = (agreement(&frame), agreement(&centred));
+    assert!(before < 0.6 && after > 0.95, "{before} {after}");
 }

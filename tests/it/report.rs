@@ -475,7 +475,12 @@ fn texts_and_images_have_a_gap_on_the_page_and_in_json_and_others_have_none() {
     let report = report.build().unwrap();
     assert_eq!(report.summary().modality_gap, None);
     assert!(!own_page(&report).contains("Texts against images"));
-    assert!(!report.evaluation_metrics_json().unwrap().contains("modality"));
+    assert!(
+        !report
+            .evaluation_metrics_json()
+            .unwrap()
+            .contains("modality")
+    );
 }
 
 #[test]
