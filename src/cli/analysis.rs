@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail};
 use linfa::DatasetBase;
 use linfa::traits::Fit;
 use ndarray::Axis;
@@ -14,14 +14,14 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_xoshiro::Xoshiro256Plus;
 
-use super::args::MixtureArgs;
-use super::inputs::{IMAGE, ITEM, LABEL, MODALITY, TEXT, embedded, strings};
+use super::args::{DataArgs, MixtureArgs, SizeArgs};
+use super::inputs::{IMAGE, ITEM, Inputs, LABEL, MODALITY, Notes, TEXT, embedded, strings};
 use super::values::Sizes;
 use crate::encoder::ZeroShotLabels;
 use crate::frame::{EMBEDDING, EMBEDDING_ERROR, Embeddings, FrameExt, io};
 use crate::mixture::{Selection, VonMisesFisherMixture};
 use crate::progress::Progress;
-use crate::report::{Item, Report};
+use crate::report::{Item, Report, ReportBuilder};
 use crate::whole_file::write_whole;
 
 /// What is analysed, and what the report says of it.
@@ -39,32 +39,58 @@ pub(super) struct Analysis {
 }
 
 impl Analysis {
+    /// What was read, with the texts among it to describe the components by.
+    pub(super) fn new(inputs: Inputs, args: &DataArgs) -> Result<Self> {
+        let items = &args.items;
+        let mut settings = vec![("data", inputs.description.clone())];
+        if items.text_file.is_some() || items.image_dir.is_some() {
+            settings.push(("encoder", items.clip_model.clone()));
+        }
+        let Notes {
+            truncated,
+            gap_before,
+        } = inputs.notes;
+        if truncated > 0 {
+            let name = "texts longer than the encoder's context";
+            settings.push((name, truncated.to_string()));
+        }
+        if args.center_by_modality {
+            let gap = gap_before.map(|gap| format!("; the gap was {gap:.3} before"));
+            settings.push((
+                "centred by modality",
+                format!("yes{}", gap.unwrap_or_default()),
+            ));
+        }
+        Ok(Self {
+            title: inputs.description,
+            names: inputs.names,
+            captions: captions(&inputs.frame)?,
+            frame: inputs.frame,
+            settings,
+        })
+    }
+
     /// Fits, evaluates and writes everything into the folder.
-    pub(super) fn run(
+    pub(super) fn fit(
         self,
+        size: &SizeArgs,
         args: &MixtureArgs,
         output: &OutputFolder,
         progress: &Arc<dyn Progress>,
     ) -> Result<(Report, Option<Selection>)> {
-        let kept = embedded(&self.frame)?;
-        let (items, skipped) = (self.items(&kept)?, self.skipped()?);
-        ensure!(
-            kept.height() > 0,
-            "no item could be embedded; the first: {}",
-            skipped[0].1
-        );
+        let kept = self.kept()?;
         let embeddings = kept.embeddings(EMBEDDING)?;
         let (train, test) = split(kept.height(), args.test_split, args.random_state);
         let start = Instant::now();
-        let params = args.params(&train, kept.height(), progress)?;
+        let params = args.params(size.n_components, &train, kept.height(), progress)?;
         let rows = embeddings.view().select(Axis(0), &train);
-        let (model, selection) = match &args.select {
+        let (model, selection) = match &size.select {
             Some(Sizes(sizes)) => {
                 let held_out = embeddings.view().select(Axis(0), &test);
                 let held_out = (!test.is_empty()).then(|| held_out.view());
                 let sizes = sizes.iter().copied();
                 params
-                    .select(sizes, rows.view(), held_out, args.criterion)
+                    .select(sizes, rows.view(), held_out, size.criterion)
                     .map(|selection| (selection.model.clone(), Some(selection)))
             }
             None => params
@@ -78,27 +104,67 @@ impl Analysis {
                 train.len()
             ),
         })?;
-        let mut report = Report::builder(&model, embeddings.view())
+        let seconds = start.elapsed().as_secs_f64();
+        let report = self.write(&kept, &model, &train, output, |report| {
+            let report = report
+                .split(train.clone(), test)
+                .seed(args.random_state)
+                .setting("seed", args.random_state)
+                .setting("seconds to fit", format!("{seconds:.1}"));
+            let report = match &size.select {
+                Some(Sizes(tried)) => {
+                    report.setting("chosen from", format!("{tried:?} by {:?}", size.criterion))
+                }
+                None => report,
+            };
+            let described = args.described().into_iter();
+            described.fold(report, |report, (name, value)| report.setting(name, value))
+        })?;
+        if let Some(selection) = &selection {
+            let path = output.path.join("selection.json");
+            let json = serde_json::to_vec_pretty(&selection.candidates)?;
+            write_whole(&path, |file| file.write_all(&json))
+                .with_context(|| path.display().to_string())?;
+        }
+        Ok((report, selection))
+    }
+
+    /// Evaluates a mixture that was fitted before, and writes everything into the folder. All rows count as held out: to
+    /// which it was fitted is not known.
+    pub(super) fn report(
+        self,
+        model: &VonMisesFisherMixture,
+        path: &Path,
+        output: &OutputFolder,
+    ) -> Result<Report> {
+        self.write(&self.kept()?, model, &[], output, |report| {
+            report
+                .held_out()
+                .setting("mixture", format!("fitted before: {}", path.display()))
+        })
+    }
+
+    /// Writes the report and the assignments.
+    fn write(
+        &self,
+        kept: &DataFrame,
+        model: &VonMisesFisherMixture,
+        train: &[usize],
+        output: &OutputFolder,
+        more: impl for<'a> FnOnce(ReportBuilder<'a>) -> ReportBuilder<'a>,
+    ) -> Result<Report> {
+        let embeddings = kept.embeddings(EMBEDDING)?;
+        let report = Report::builder(model, embeddings.view())
             .title(format!(
                 "{} components in {}",
                 model.n_components(),
                 self.title
             ))
-            .items(items)
-            .split(train.clone(), test)
-            .skipped(skipped)
-            .seed(args.random_state)
-            .setting("seed", args.random_state)
-            .setting(
-                "seconds to fit",
-                format!("{:.1}", start.elapsed().as_secs_f64()),
-            )
-            .setting("vmfmix", env!("CARGO_PKG_VERSION"));
-        for (name, value) in args.described() {
-            report = report.setting(name, value);
-        }
-        for (name, value) in self.settings {
-            report = report.setting(name, value);
+            .items(self.items(kept)?)
+            .skipped(self.skipped()?);
+        let mut report = more(report).setting("vmfmix", env!("CARGO_PKG_VERSION"));
+        for (name, value) in &self.settings {
+            report = report.setting(*name, value);
         }
         if let Some((texts, embeddings)) = &self.captions {
             report = report.captions(texts.clone(), embeddings.view());
@@ -108,15 +174,20 @@ impl Analysis {
         }
         let report = report.build()?;
         report.write(output.create()?)?;
-        if let Some(selection) = &selection {
-            let path = output.path.join("selection.json");
-            let json = serde_json::to_vec_pretty(&selection.candidates)?;
-            write_whole(&path, |file| file.write_all(&json))
-                .with_context(|| path.display().to_string())?;
-        }
-        let assignments = assignments(&self.frame, &model, &train)?;
+        let assignments = assignments(&self.frame, model, train)?;
         io::write_parquet(&assignments, output.path.join("assignments.parquet"))?;
-        Ok((report, selection))
+        Ok(report)
+    }
+
+    /// The rows that have an embedding, of which there is at least one.
+    fn kept(&self) -> Result<DataFrame> {
+        let kept = embedded(&self.frame)?;
+        if kept.height() == 0 {
+            let skipped = self.skipped()?;
+            let (_, reason) = skipped.first().context("no data")?;
+            bail!("no item could be embedded; the first: {reason}");
+        }
+        Ok(kept)
     }
 
     fn items(&self, kept: &DataFrame) -> Result<Vec<Item>> {
@@ -161,6 +232,23 @@ impl Analysis {
             )
             .collect())
     }
+}
+
+/// The texts among the items, once each: they describe the components.
+fn captions(frame: &DataFrame) -> Result<Option<(Vec<String>, Embeddings)>> {
+    let texts = embedded(frame)?;
+    let is_text: BooleanChunked = texts
+        .column(MODALITY)?
+        .str()?
+        .iter()
+        .map(|kind| Some(kind == Some(TEXT)))
+        .collect();
+    let texts = texts.filter(&is_text)?;
+    if texts.height() == 0 {
+        return Ok(None);
+    }
+    let names = strings(&texts, ITEM)?.into_iter().flatten().collect();
+    Ok(Some((names, texts.embeddings(EMBEDDING)?)))
 }
 
 /// Every input row with its component, probability, log-likelihood, and whether it was fitted or held out.

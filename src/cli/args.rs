@@ -4,7 +4,12 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
+use clap_complete::Shell;
 
+use super::examples::{
+    COMPLETIONS_EXAMPLES, EMBED_EXAMPLES, EXAMPLES, PREDICT_EXAMPLES, REPORT_EXAMPLES,
+    SAMPLE_EXAMPLES, SWEEP_EXAMPLES, VMF_EXAMPLES,
+};
 use super::values::{
     Prompts, Sizes, Start, annealing, assignment, concentration, concentrations, criterion,
     dimension, empty_component, not_negative, positive, prior, share, size,
@@ -13,17 +18,8 @@ use crate::encoder::{DEFAULT_BATCH_SIZE, Device};
 use crate::mixture::{Annealing, Assignment, BLOCK_ROWS, Concentration, Criterion, EmptyComponent};
 use crate::vmf::concentration::Prior;
 
-const EXAMPLES: &str = "\
-Examples:
-  vmfmix demo                                        drawn shapes through a toy CLIP; needs no network
-  vmfmix --text-file captions.txt --n-components 8   one text a line
-  vmfmix --image-dir photos --clip-model ViT-L/14    pictures of a folder and those below it
-  vmfmix --text-file captions.txt --image-dir photos both in one mixture
-  vmfmix --image-dir photos --zero-shot-labels w.txt components named by the words in w.txt
-  vmfmix --embeddings vectors.npy --test-split 0     vectors made elsewhere
-  vmfmix                                             synthetic embeddings, to see what comes out
-
-Without a subcommand, `fit` is meant. Open report.html in the output directory when it is done.";
+/// Components where no number is named.
+const N_COMPONENTS: usize = 5;
 
 /// Finds the groups in a folder of pictures or a file of texts: CLIP embeddings, a mixture of von Mises-Fisher
 /// distributions, and a report to look at.
@@ -41,6 +37,9 @@ pub(super) enum Command {
     /// Fit a mixture to texts, images, both, or embeddings, and write a report
     #[command(after_help = EXAMPLES)]
     Fit(Box<FitArgs>),
+    /// Fit mixtures of several numbers of components, compare them, and report on the best
+    #[command(after_help = SWEEP_EXAMPLES)]
+    Sweep(Box<SweepArgs>),
     /// Embed texts and images into a table that `fit --embeddings` reads; goes on where it was stopped
     #[command(after_help = EMBED_EXAMPLES)]
     Embed(EmbedArgs),
@@ -50,6 +49,9 @@ pub(super) enum Command {
     /// Draw points from a mixture: a saved one, or one made up
     #[command(after_help = SAMPLE_EXAMPLES)]
     Sample(SampleArgs),
+    /// Report on texts, images or embeddings by a saved mixture, without fitting
+    #[command(after_help = REPORT_EXAMPLES)]
+    Report(Box<ReportArgs>),
     /// Fit mixtures to drawn shapes and to their captions with a toy CLIP; needs no network
     Demo(DemoArgs),
     /// List the CLIP models known by name
@@ -57,31 +59,10 @@ pub(super) enum Command {
     /// Compute with one von Mises-Fisher distribution: normaliser, mean resultant length, entropy, angles
     #[command(after_help = VMF_EXAMPLES)]
     Vmf(VmfArgs),
+    /// Print what makes a shell complete the commands and flags
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions(CompletionsArgs),
 }
-
-const EMBED_EXAMPLES: &str = "\
-Examples:
-  vmfmix embed --image-dir photos --output photos.parquet            one row for every picture
-  vmfmix embed --image-dir photos --output photos.parquet --resume   what an interrupted run left undone
-  vmfmix --embeddings photos.parquet --n-components 8                then as often as you like";
-
-const PREDICT_EXAMPLES: &str = "\
-Examples:
-  vmfmix predict --model results/model_parameters.json --text-file new.txt --output new.parquet
-  vmfmix predict --model results/model_parameters.json --embeddings vectors.npy --output new.parquet";
-
-const SAMPLE_EXAMPLES: &str = "\
-Examples:
-  vmfmix sample --model results/model_parameters.json --n-samples 1000 --output more.parquet
-  vmfmix sample --n-samples 2000000 --dim 512 -k 64 --concentrations 100,300 --output big.npy";
-
-const VMF_EXAMPLES: &str = "\
-Examples:
-  vmfmix vmf --dim 768 --kappa 500                              normaliser, mean resultant length, entropy, angles
-  vmfmix vmf --dim 768 --mean-resultant-length 0.4 --n 20       concentration, its standard error, its bias removed
-  printf '768 500\\n512 100\\n' | vmfmix vmf                     a table, one line for each pair `dim kappa`
-
-Logarithms are in nats, angles in radians. angle_50 is the angle to the mean within which half of the mass lies.";
 
 /// Texts and pictures, and what embeds them.
 #[derive(Debug, Args)]
@@ -128,15 +109,32 @@ pub(super) struct DataArgs {
     /// compared with them. Pictures in several folders are labelled by their folders without it
     #[arg(long, value_name = "FILE")]
     pub labels: Option<PathBuf>,
+    /// Take the mean of all texts from each text and the mean of all images from each image, which closes the gap
+    /// between the two. The means are those of the data given. A mixture that was fitted so needs it in `predict` and
+    /// `report` too
+    #[arg(long, alias = "center_by_modality")]
+    pub center_by_modality: bool,
+}
+
+/// How many components the mixture has.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Mixture")]
+pub(super) struct SizeArgs {
+    /// Number of components
+    #[arg(long, short = 'k', value_name = "K", alias = "n_components", default_value_t = N_COMPONENTS, value_parser = positive)]
+    pub n_components: usize,
+    /// Try these numbers of components, as 2..20 (both included) or 2,4,8, and keep the best
+    #[arg(long, value_name = "SIZES", conflicts_with = "n_components")]
+    pub select: Option<Sizes>,
+    /// By what the best is known: bic, aic, icl, held-out or silhouette
+    #[arg(long, value_name = "WHAT", default_value = "bic", requires = "select", value_parser = criterion)]
+    pub criterion: Criterion,
 }
 
 /// How the mixture is fitted.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Mixture")]
 pub(super) struct MixtureArgs {
-    /// Number of components
-    #[arg(long, short = 'k', value_name = "K", alias = "n_components", default_value_t = 5, value_parser = positive)]
-    pub n_components: usize,
     /// Most EM iterations of a run
     #[arg(long, value_name = "N", aliases = ["max_iterations", "max-n-iterations"], default_value_t = 100, value_parser = positive)]
     pub max_iterations: usize,
@@ -185,12 +183,6 @@ pub(super) struct MixtureArgs {
     /// Threads of the fit; all cores where not given
     #[arg(long, value_name = "N", alias = "n_threads", value_parser = positive)]
     pub n_threads: Option<usize>,
-    /// Try these numbers of components, as 2..20 (both included) or 2,4,8, and keep the best
-    #[arg(long, value_name = "SIZES", conflicts_with = "n_components")]
-    pub select: Option<Sizes>,
-    /// By what the best is known: bic, aic, icl, held-out or silhouette
-    #[arg(long, value_name = "WHAT", default_value = "bic", requires = "select", value_parser = criterion)]
-    pub criterion: Criterion,
     /// Seed of everything random
     #[arg(
         long,
@@ -209,7 +201,12 @@ pub(super) struct MixtureArgs {
 #[command(next_help_heading = "Names")]
 pub(super) struct NameArgs {
     /// File with one label a line: each component gets the likeliest, by its mean direction (zero-shot)
-    #[arg(long, value_name = "FILE", alias = "zero_shot_labels")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        alias = "zero_shot_labels",
+        conflicts_with = "center_by_modality"
+    )]
     pub zero_shot_labels: Option<PathBuf>,
     /// Prompt that a label is put into, as "a photo of a {}"; several are averaged, and `ensemble` stands for the seven
     /// that served OpenAI best [default: "a photo of a {}" for pictures, "{}" for texts]
@@ -222,14 +219,9 @@ pub(super) struct NameArgs {
     pub prompt_template: Vec<Prompts>,
 }
 
+/// What is drawn where no data is given, and where everything goes.
 #[derive(Debug, Args)]
-pub(super) struct FitArgs {
-    #[command(flatten)]
-    pub data: DataArgs,
-    #[command(flatten)]
-    pub names: NameArgs,
-    #[command(flatten)]
-    pub mixture: MixtureArgs,
+pub(super) struct OutputArgs {
     /// Synthetic embeddings to draw where no data is given
     #[arg(long, value_name = "N", alias = "n_samples", default_value_t = 1000, value_parser = positive)]
     pub n_samples: usize,
@@ -241,6 +233,54 @@ pub(super) struct FitArgs {
         default_value = "results"
     )]
     pub output_dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct FitArgs {
+    #[command(flatten)]
+    pub data: DataArgs,
+    #[command(flatten)]
+    pub names: NameArgs,
+    #[command(flatten)]
+    pub size: SizeArgs,
+    #[command(flatten)]
+    pub mixture: MixtureArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SweepArgs {
+    /// Numbers of components, as 2..20 (both included) or 2,4,8
+    #[arg(long, value_name = "SIZES", default_value = "2..12")]
+    select: Sizes,
+    /// By what the best is known: bic, aic, icl, held-out or silhouette
+    #[arg(long, value_name = "WHAT", default_value = "bic", value_parser = criterion)]
+    criterion: Criterion,
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(flatten)]
+    names: NameArgs,
+    #[command(flatten)]
+    mixture: MixtureArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+impl From<SweepArgs> for FitArgs {
+    fn from(args: SweepArgs) -> Self {
+        Self {
+            size: SizeArgs {
+                n_components: N_COMPONENTS,
+                select: Some(args.select),
+                criterion: args.criterion,
+            },
+            data: args.data,
+            names: args.names,
+            mixture: args.mixture,
+            output: args.output,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -308,6 +348,32 @@ pub(super) struct SampleArgs {
     /// Say nothing but errors
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("data").args(["text_file", "image_dir", "embeddings"]).multiple(true).required(true))]
+pub(super) struct ReportArgs {
+    /// The mixture: model_parameters.json of a fit
+    #[arg(long, value_name = "FILE")]
+    pub model: PathBuf,
+    #[command(flatten)]
+    pub data: DataArgs,
+    #[command(flatten)]
+    pub names: NameArgs,
+    /// Where the report goes
+    #[arg(
+        long,
+        value_name = "DIR",
+        alias = "output_dir",
+        default_value = "report"
+    )]
+    pub output_dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CompletionsArgs {
+    /// The shell
+    pub shell: Shell,
 }
 
 #[derive(Debug, Args)]

@@ -63,9 +63,7 @@ pub(super) fn run(args: &DemoArgs) -> Result<()> {
         &strings(&images, LABEL)?,
     ));
     // The defaults are written once, at the arguments.
-    let settings = Cli::parse_from(["vmfmix", "--n-components", N_COMPONENTS])
-        .fit
-        .mixture;
+    let defaults = Cli::parse_from(["vmfmix", "--n-components", N_COMPONENTS]).fit;
     for (name, what, frame) in [
         ("images", "drawn pictures", images),
         ("texts", "captions of drawn pictures", texts),
@@ -81,7 +79,7 @@ pub(super) fn run(args: &DemoArgs) -> Result<()> {
             )],
         };
         let folder = output.join(name);
-        let (report, _) = analysis.run(&settings, &folder, &progress)?;
+        let (report, _) = analysis.fit(&defaults.size, &defaults.mixture, &folder, &progress)?;
         if !args.quiet {
             println!();
             print_summary(&report, &folder);

@@ -2,74 +2,35 @@
 
 use anyhow::Result;
 use ndarray::{Array1, Array2, Axis, concatenate};
-use polars::prelude::*;
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256Plus;
 
 use super::analysis::{Analysis, OutputFolder};
 use super::args::FitArgs;
-use super::inputs::{self, ITEM, Inputs, MODALITY, TEXT};
+use super::inputs::{self, Inputs, Notes};
 use super::progress::listener;
-use crate::frame::{EMBEDDING, Embeddings, FrameExt};
 use crate::mixture::Selection;
 use crate::report::{Report, shortened};
 use crate::vmf::VonMisesFisher;
 
 pub(super) fn run(args: &FitArgs) -> Result<()> {
-    let output = OutputFolder::new(&args.output_dir)?;
+    let output = OutputFolder::new(&args.output.output_dir)?;
     let progress = listener(args.data.items.quiet);
-    let (inputs, encoder) = match inputs::load(&args.data, Some(&args.names), &progress)? {
-        Some(inputs) if !args.data.embeddings.is_empty() => (inputs, None),
-        Some(inputs) => (inputs, Some(&args.data.items.clip_model)),
-        None => (synthetic(args)?, None),
+    let inputs = match inputs::load(&args.data, Some(&args.names), &progress)? {
+        Some(inputs) => inputs,
+        None => synthetic(args)?,
     };
-    let mut settings = vec![("data", inputs.description.clone())];
-    settings.extend(encoder.map(|model| ("encoder", model.clone())));
-    if inputs.truncated > 0 {
-        settings.push((
-            "texts longer than the encoder's context",
-            inputs.truncated.to_string(),
-        ));
-    }
-    let analysis = Analysis {
-        title: inputs.description,
-        names: inputs.names,
-        captions: captions(&inputs.frame)?,
-        frame: inputs.frame,
-        settings,
-    };
-    let (report, selection) = analysis.run(&args.mixture, &output, &progress)?;
+    let notes = inputs.notes;
+    let analysis = Analysis::new(inputs, &args.data)?;
+    let (report, selection) = analysis.fit(&args.size, &args.mixture, &output, &progress)?;
     if !args.data.items.quiet {
         if let Some(selection) = &selection {
             print_selection(selection);
         }
         print_summary(&report, &output);
-        if inputs.truncated > 0 {
-            let n = inputs.truncated;
-            println!("{n} texts were longer than the encoder's context and lost their tail");
-        }
+        print_notes(&report, notes);
     }
     Ok(())
-}
-
-/// The texts among the items, once each: they describe the components.
-fn captions(frame: &DataFrame) -> Result<Option<(Vec<String>, Embeddings)>> {
-    let texts = inputs::embedded(frame)?;
-    let is_text: BooleanChunked = texts
-        .column(MODALITY)?
-        .str()?
-        .iter()
-        .map(|kind| Some(kind == Some(TEXT)))
-        .collect();
-    let texts = texts.filter(&is_text)?;
-    if texts.height() == 0 {
-        return Ok(None);
-    }
-    let names = inputs::strings(&texts, ITEM)?
-        .into_iter()
-        .flatten()
-        .collect();
-    Ok(Some((names, texts.embeddings(EMBEDDING)?)))
 }
 
 /// Dimension of the synthetic embeddings: that of ViT-B/32.
@@ -80,7 +41,7 @@ const SYNTHETIC_CONCENTRATIONS: [f64; 3] = [100.0, 300.0, 500.0];
 
 /// Points of known components, as many as the mixture is to have.
 fn synthetic(args: &FitArgs) -> Result<Inputs> {
-    let (n, k) = (args.n_samples, args.mixture.n_components);
+    let (n, k) = (args.output.n_samples, args.size.n_components);
     let mut rng = Xoshiro256Plus::seed_from_u64(args.mixture.random_state);
     let uniform = VonMisesFisher::new(Array1::ones(SYNTHETIC_DIMENSION), 0.0)?;
     let means = uniform.sample::<f64>(k, &mut rng);
@@ -102,7 +63,7 @@ fn synthetic(args: &FitArgs) -> Result<Inputs> {
         frame,
         description,
         names: None,
-        truncated: 0,
+        notes: Notes::default(),
     })
 }
 
@@ -159,12 +120,16 @@ pub(super) fn print_summary(report: &Report, output: &OutputFolder) {
             component.weight, component.concentration, component.size, description
         );
     }
-    let held_out = evaluation
-        .test_log_likelihood
-        .map_or(String::new(), |ll| format!(", {ll:.3} held out"));
+    let likelihoods = [
+        (evaluation.train_log_likelihood, "fitted"),
+        (evaluation.test_log_likelihood, "held out"),
+    ];
+    let likelihoods = likelihoods
+        .into_iter()
+        .filter_map(|(value, of)| Some(format!("{:.3} {of}", value?)));
     println!(
-        "log-likelihood per point: {:.3}{held_out}",
-        evaluation.train_log_likelihood
+        "log-likelihood per point: {}",
+        likelihoods.collect::<Vec<_>>().join(", ")
     );
     if let (Some(nmi), Some(ari)) = (evaluation.nmi, evaluation.ari) {
         println!("against the known labels: NMI {nmi:.3}, ARI {ari:.3}");
@@ -181,4 +146,23 @@ pub(super) fn print_summary(report: &Report, output: &OutputFolder) {
         );
     }
     println!("report: {}", output.path().join("report.html").display());
+}
+
+/// What else there is to say of the data, for the terminal.
+pub(super) fn print_notes(report: &Report, notes: Notes) {
+    if notes.truncated > 0 {
+        let n = notes.truncated;
+        println!("{n} texts were longer than the encoder's context and lost their tail");
+    }
+    if let Some(gap) = &report.summary().modality_gap {
+        let distance = gap.distance;
+        match notes.gap_before {
+            Some(before) => {
+                println!("modality gap: {before:.3} before centring, {distance:.3} after")
+            }
+            None => println!(
+                "modality gap: the means of texts and images lie {distance:.3} apart; --center-by-modality closes it before a fit"
+            ),
+        }
+    }
 }

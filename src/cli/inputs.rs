@@ -12,6 +12,7 @@ use super::vectors::Vectors;
 use crate::encoder::{self, Encoder, PromptTemplate, Tower, ZeroShotLabels};
 use crate::frame::{
     EMBEDDING, EMBEDDING_ERROR, EMBEDDING_TRUNCATED, EmbedOptions, Embeddings, FrameExt, io,
+    modality_gap,
 };
 use crate::mixture::{InMemory, MixtureError};
 use crate::progress::Progress;
@@ -34,8 +35,16 @@ pub(super) struct Inputs {
     pub description: String,
     /// Labels to name components by.
     pub names: Option<ZeroShotLabels>,
+    pub notes: Notes,
+}
+
+/// What else there is to say of the data.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Notes {
     /// Texts that lost their tail.
     pub truncated: usize,
+    /// Distance between the means of texts and images before they were centred, if they were.
+    pub gap_before: Option<f64>,
 }
 
 /// Reads and embeds what the arguments name; `None` where they name no data.
@@ -117,11 +126,19 @@ pub(super) fn load(
     }
     let description = sources.join(" and ");
     check(&frame).with_context(|| description.clone())?;
+    let mut gap_before = None;
+    if args.center_by_modality {
+        gap_before = modality_gap(&frame, EMBEDDING, MODALITY)?.map(|gap| gap.distance);
+        frame = frame.center_by(EMBEDDING, MODALITY)?;
+    }
     Ok(Some(Inputs {
         frame,
         description,
         names,
-        truncated,
+        notes: Notes {
+            truncated,
+            gap_before,
+        },
     }))
 }
 

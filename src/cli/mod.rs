@@ -2,13 +2,16 @@
 
 mod analysis;
 mod args;
+mod completions;
 mod demo;
 mod embed;
+mod examples;
 mod fit;
 mod inputs;
 mod models;
 mod predict;
 mod progress;
+mod report;
 mod sample;
 mod settings;
 mod values;
@@ -27,12 +30,15 @@ impl Cli {
     pub fn run(self) -> Result<()> {
         match self.command.unwrap_or(Command::Fit(Box::new(self.fit))) {
             Command::Fit(args) => fit::run(&args),
+            Command::Sweep(args) => fit::run(&(*args).into()),
             Command::Embed(args) => embed::run(&args),
             Command::Predict(args) => predict::run(&args),
             Command::Sample(args) => sample::run(&args),
+            Command::Report(args) => report::run(&args),
             Command::Demo(args) => demo::run(&args),
             Command::Models => models::run(),
             Command::Vmf(args) => vmf::run(&args),
+            Command::Completions(args) => completions::run(&args),
         }
     }
 }

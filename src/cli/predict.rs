@@ -25,8 +25,11 @@ pub(super) fn run(args: &PredictArgs) -> Result<()> {
         skipped += assigned.column("component").map_or(0, Column::null_count);
     };
     match Vectors::open(&args.data.embeddings)? {
-        Some(vectors) => stream(&vectors, args, &model, &progress, &mut count)?,
-        None => {
+        // Centring looks at all rows first.
+        Some(vectors) if !args.data.center_by_modality => {
+            stream(&vectors, args, &model, &progress, &mut count)?
+        }
+        _ => {
             let inputs = inputs::load(&args.data, None, &progress)?.expect("clap requires data");
             let assigned = inputs
                 .frame

@@ -16,32 +16,31 @@ use crate::mixture::{InitMethod, VonMisesFisherMixture, VonMisesFisherMixturePar
 use crate::progress::Progress;
 
 impl MixtureArgs {
-    /// The settings of a fit to these of `n` points.
+    /// The settings of a fit of so many components to these of `n` points.
     pub(super) fn params(
         &self,
+        n_components: usize,
         train: &[usize],
         n: usize,
         progress: &Arc<dyn Progress>,
     ) -> Result<VonMisesFisherMixtureParams<Xoshiro256Plus>> {
         let rng = Xoshiro256Plus::seed_from_u64(self.random_state);
-        Ok(
-            VonMisesFisherMixture::params_with_rng(self.n_components, rng)
-                .n_runs(self.n_runs)
-                .tolerance(self.tolerance)
-                .max_n_iterations(self.max_iterations)
-                .init_method(self.init_method(train, n)?)
-                .concentration(self.concentration)
-                .assignment(self.assignment)
-                .annealing(self.annealing)
-                .noise_component(self.noise_component)
-                .prior(self.prior)
-                .max_concentration(self.max_concentration)
-                .min_weight(self.min_weight)
-                .empty_component(self.empty_component)
-                .block_size(self.block_size)
-                .n_threads(self.n_threads)
-                .progress(progress.clone()),
-        )
+        Ok(VonMisesFisherMixture::params_with_rng(n_components, rng)
+            .n_runs(self.n_runs)
+            .tolerance(self.tolerance)
+            .max_n_iterations(self.max_iterations)
+            .init_method(self.init_method(train, n)?)
+            .concentration(self.concentration)
+            .assignment(self.assignment)
+            .annealing(self.annealing)
+            .noise_component(self.noise_component)
+            .prior(self.prior)
+            .max_concentration(self.max_concentration)
+            .min_weight(self.min_weight)
+            .empty_component(self.empty_component)
+            .block_size(self.block_size)
+            .n_threads(self.n_threads)
+            .progress(progress.clone()))
     }
 
     /// All settings that are not the usual ones, for the report.

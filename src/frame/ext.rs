@@ -8,7 +8,7 @@ use ndarray::ArrayView1;
 use polars::prelude::*;
 
 use super::column::{Images, texts};
-use super::{EMBEDDING, Embeddings, FrameError, explore};
+use super::{EMBEDDING, Embeddings, FrameError, center, explore};
 use crate::encoder::{self, BatchOptions, Embedded, Encoder};
 use crate::mixture::VonMisesFisherMixture;
 use crate::progress::{Progress, Silent};
@@ -112,12 +112,32 @@ pub trait FrameExt {
     ///
     /// # Errors
     /// There is no such column, it holds no vectors, vectors of several lengths, or a null.
+    ///
+    /// # Example
+    /// ```
+    /// use vmfmix::prelude::*;
+    ///
+    /// let encoder = ClipEncoder::load("datasets/tiny-clip", Device::Cpu)?;
+    /// let frame = io::text_file("datasets/shapes/captions.txt")?.embed_text("text", &encoder)?;
+    /// let embeddings = frame.embeddings("embedding")?;
+    /// assert_eq!(embeddings.view().dim(), (frame.height(), encoder.dimension()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn embeddings(&self, column: &str) -> Result<Embeddings, FrameError>;
 
     /// The strings of a column, an empty one for null.
     ///
     /// # Errors
     /// There is no such column of strings.
+    ///
+    /// # Example
+    /// ```
+    /// use vmfmix::prelude::*;
+    ///
+    /// let captions = io::text_file("datasets/shapes/captions.txt")?.strings("text")?;
+    /// assert_eq!(captions.len(), 480);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn strings(&self, column: &str) -> Result<Vec<String>, FrameError>;
 
     /// Adds what a mixture says of a column of embeddings: `component`, its `probability`, the `log_likelihood` of the
@@ -126,6 +146,18 @@ pub trait FrameExt {
     ///
     /// # Errors
     /// The column holds no vectors, or they do not fit the model.
+    ///
+    /// # Example
+    /// ```
+    /// use vmfmix::prelude::*;
+    ///
+    /// let encoder = ClipEncoder::load("datasets/tiny-clip", Device::Cpu)?;
+    /// let frame = io::text_file("datasets/shapes/captions.txt")?.embed_text("text", &encoder)?;
+    /// let model = VonMisesFisherMixture::params(24).n_runs(1).fit(&frame.embeddings("embedding")?.dataset())?;
+    /// let assigned = frame.predict_with("embedding", &model)?;
+    /// assert_eq!(assigned.column("component")?.null_count(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn predict_with(
         &self,
         column: &str,
@@ -180,12 +212,59 @@ pub trait FrameExt {
     ///
     /// # Errors
     /// The column holds no vectors, or they do not fit the model.
+    ///
+    /// # Example
+    /// ```
+    /// use vmfmix::prelude::*;
+    ///
+    /// let encoder = ClipEncoder::load("datasets/tiny-clip", Device::Cpu)?;
+    /// let frame = io::text_file("datasets/shapes/captions.txt")?.embed_text("text", &encoder)?;
+    /// let model = VonMisesFisherMixture::params(24).n_runs(1).fit(&frame.embeddings("embedding")?.dataset())?;
+    /// let typical = frame.exemplars("embedding", &model, 3)?;
+    /// assert!(typical.height() <= 3 * model.n_components());
+    /// println!("{}", typical.select(["component", "text", "cosine"])?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn exemplars(
         &self,
         column: &str,
         model: &VonMisesFisherMixture,
         n: usize,
     ) -> Result<DataFrame, FrameError>;
+
+    /// Subtracts from each embedding the mean of its group, and scales it back to unit length: the groups are the
+    /// strings in column `by`, such as `modality`, and null is a group of its own. Column `column` is replaced and has
+    /// type `Array(Float32, D)`. A row that equals the mean of its group, as the only one of a group does, has no
+    /// direction left: it becomes null, with the reason in column `<column>_error`, as does a row that had no direction
+    /// before. A null stays null.
+    ///
+    /// CLIP places texts and images in two narrow cones apart from each other, so that a mixture over both tells them
+    /// apart before it finds anything else; without the means of the two kinds it is meaning that is left. A mixture that
+    /// was fitted to centred embeddings assigns centred embeddings only. [`modality_gap`](super::modality_gap) measures
+    /// how far apart two kinds are.
+    ///
+    /// # Errors
+    /// Column `column` holds no vectors, or column `by` no strings.
+    ///
+    /// # Example
+    /// ```
+    /// use vmfmix::polars::prelude::Column;
+    /// use vmfmix::prelude::*;
+    ///
+    /// let encoder = ClipEncoder::load("datasets/tiny-clip", Device::Cpu)?;
+    /// let texts = io::text_file("datasets/shapes/captions.txt")?.head(Some(40)).embed_text("text", &encoder)?;
+    /// let images = io::image_folder("datasets/shapes/images")?.head(Some(40)).embed_images("path", &encoder)?;
+    /// let mut both = texts.select(["embedding"])?.vstack(&images.select(["embedding"])?)?;
+    /// both.with_column(Column::new("modality".into(), [["text"; 40], ["image"; 40]].concat()))?;
+    /// let centred = both.center_by("embedding", "modality")?;
+    /// assert_eq!(centred.column("embedding_error")?.null_count(), 80);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Source
+    /// Liang, Zhang, Kwon, Yeung & Zou (2022), *Mind the gap: understanding the modality gap in multi-modal contrastive
+    /// representation learning*, NeurIPS.
+    fn center_by(&self, column: &str, by: &str) -> Result<DataFrame, FrameError>;
 }
 
 impl FrameExt for DataFrame {
@@ -262,6 +341,10 @@ impl FrameExt for DataFrame {
         n: usize,
     ) -> Result<DataFrame, FrameError> {
         explore::exemplars(self, column, model, n)
+    }
+
+    fn center_by(&self, column: &str, by: &str) -> Result<DataFrame, FrameError> {
+        center::center_by(self, column, by)
     }
 }
 

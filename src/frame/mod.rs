@@ -1,10 +1,12 @@
 //! Polars in, Polars out: columns of texts and images become columns of embeddings, and files become frames.
 
+mod center;
 mod column;
 mod embeddings;
 mod errors;
 mod explore;
 mod ext;
+mod gap;
 pub mod io;
 mod selection;
 mod shards;
@@ -13,4 +15,5 @@ pub use embeddings::{EMBEDDING, EMBEDDING_ERROR, EMBEDDING_TRUNCATED, Embeddings
 pub use errors::FrameError;
 pub use explore::{describe_components, label_components};
 pub use ext::{EmbedOptions, FrameExt};
+pub use gap::{GapSide, ModalityGap, modality_gap};
 pub use shards::{ShardRows, Shards};

@@ -16,6 +16,7 @@ use super::summary::{
 use super::thumbnail::Picture;
 use super::{Report, ReportError};
 use crate::encoder::ZeroShotLabels;
+use crate::frame::ModalityGap;
 use crate::mixture::{InMemory, VonMisesFisherMixture, metrics};
 
 /// Rows whose responsibilities are held at once.
@@ -103,13 +104,21 @@ impl Item {
     }
 }
 
+/// Which rows the model was fitted to.
+enum Split {
+    AllFitted,
+    AllHeldOut,
+    /// Rows fitted, rows held out.
+    Rows(Vec<usize>, Vec<usize>),
+}
+
 /// Collects what a report is made of; see [`Report::builder`].
 pub struct ReportBuilder<'a> {
     model: &'a VonMisesFisherMixture,
     embeddings: ArrayView2<'a, f32>,
     title: String,
     items: Vec<Item>,
-    split: Option<(Vec<usize>, Vec<usize>)>,
+    split: Split,
     captions: Option<(Vec<String>, ArrayView2<'a, f32>)>,
     zero_shot: Option<&'a ZeroShotLabels>,
     settings: Vec<Setting>,
@@ -126,7 +135,7 @@ impl<'a> ReportBuilder<'a> {
             embeddings,
             title: "A mixture of directions".to_owned(),
             items: Vec::new(),
-            split: None,
+            split: Split::AllFitted,
             captions: None,
             zero_shot: None,
             settings: Vec::new(),
@@ -151,7 +160,14 @@ impl<'a> ReportBuilder<'a> {
 
     /// Rows the model was fitted to and rows held out; without it, all rows count as fitted.
     pub fn split(mut self, train: Vec<usize>, test: Vec<usize>) -> Self {
-        self.split = Some((train, test));
+        self.split = Split::Rows(train, test);
+        self
+    }
+
+    /// All rows count as held out: the model was fitted before, to others. The report then has no log-likelihood of
+    /// fitted items and no criterion that rests on it.
+    pub fn held_out(mut self) -> Self {
+        self.split = Split::AllHeldOut;
         self
     }
 
@@ -241,6 +257,7 @@ impl<'a> ReportBuilder<'a> {
             map: projection.0,
             entropies: histogram(&sweep.entropies, self.model.n_components()),
             labels: self.label_table(&sweep),
+            modality_gap: self.modality_gap(),
             title: self.title,
             skipped: self.skipped,
             settings: self.settings,
@@ -276,7 +293,7 @@ impl<'a> ReportBuilder<'a> {
                 dimension,
             });
         }
-        if let Some((train, test)) = &self.split {
+        if let Split::Rows(train, test) = &self.split {
             if let Some(&row) = train.iter().chain(test).find(|&&row| row >= rows) {
                 return Err(ReportError::SplitRow { row, rows });
             }
@@ -418,12 +435,19 @@ impl<'a> ReportBuilder<'a> {
 
     fn evaluation(&self, sweep: &Sweep) -> Result<Evaluation, ReportError> {
         let n = self.embeddings.nrows();
-        let all = || ((0..n).collect(), Vec::new());
-        let (train, test) = self.split.clone().unwrap_or_else(all);
-        let total = |rows: &[usize]| rows.iter().map(|&row| sweep.ln_densities[row]).sum::<f64>();
-        let train_total = total(&train);
-        let train_log_likelihood = train_total / train.len() as f64;
-        let test_log_likelihood = (!test.is_empty()).then(|| total(&test) / test.len() as f64);
+        let (train, test) = match &self.split {
+            Split::AllFitted => ((0..n).collect(), Vec::new()),
+            Split::AllHeldOut => (Vec::new(), (0..n).collect()),
+            Split::Rows(train, test) => (train.clone(), test.clone()),
+        };
+        let total = |rows: &[usize]| {
+            let densities = rows.iter().map(|&row| sweep.ln_densities[row]);
+            (!rows.is_empty()).then(|| densities.sum::<f64>())
+        };
+        let (train_total, n_train) = (total(&train), train.len() as f64);
+        let train_log_likelihood = train_total.map(|total| total / n_train);
+        let test_log_likelihood = total(&test).map(|total| total / test.len() as f64);
+        let gap = |test| train_log_likelihood.map(|train| train - test);
         let n_parameters = self.model.n_parameters();
         let (mut known, mut assigned, mut numbers) = (Vec::new(), Vec::new(), HashMap::new());
         for (item, &component) in self.items.iter().zip(&sweep.assigned) {
@@ -439,16 +463,25 @@ impl<'a> ReportBuilder<'a> {
         Ok(Evaluation {
             train_log_likelihood,
             test_log_likelihood,
-            generalisation_gap: test_log_likelihood.map(|test| train_log_likelihood - test),
+            generalisation_gap: test_log_likelihood.and_then(gap),
             n_parameters,
-            bic: n_parameters as f64 * (train.len() as f64).ln() - 2.0 * train_total,
-            aic: 2.0 * n_parameters as f64 - 2.0 * train_total,
+            bic: train_total.map(|total| n_parameters as f64 * n_train.ln() - 2.0 * total),
+            aic: train_total.map(|total| 2.0 * n_parameters as f64 - 2.0 * total),
             silhouette: metrics::cosine_silhouette(self.embeddings, &sweep.assigned)?,
             n_train: train.len(),
             n_test: test.len(),
             nmi: compare(metrics::normalized_mutual_information),
             ari: compare(metrics::adjusted_rand_index),
         })
+    }
+
+    fn modality_gap(&self) -> Option<ModalityGap> {
+        let [texts, images] = [Modality::Text, Modality::Image].map(|modality| {
+            let items = self.items.iter().enumerate();
+            let rows = items.filter(|(_, item)| item.modality == modality);
+            rows.map(|(row, _)| row).collect::<Vec<_>>()
+        });
+        ModalityGap::new(self.embeddings, [("texts", &texts), ("images", &images)])
     }
 
     fn label_shares(&self, members: &[usize]) -> Vec<LabelShare> {

@@ -1,8 +1,11 @@
 //! Components and key figures in the words of the page.
 
+use std::borrow::Cow;
+
 use super::palette;
 use super::summary::{Component, Exemplar, Summary};
 use super::text;
+use crate::frame::ModalityGap;
 
 /// Labels of a component that are named on its card.
 const LABELS: usize = 3;
@@ -11,7 +14,7 @@ const LONGEST: usize = 140;
 
 /// One key figure.
 pub(crate) struct Tile {
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     pub value: String,
     pub note: String,
 }
@@ -111,8 +114,8 @@ fn shown(exemplar: &Exemplar) -> Shown<'_> {
 /// The key figures on top of the page.
 pub(crate) fn tiles(summary: &Summary) -> Vec<Tile> {
     let evaluation = &summary.evaluation;
-    let tile = |name, value, note: &str| Tile {
-        name,
+    let tile = |name: &'static str, value, note: &str| Tile {
+        name: name.into(),
         value,
         note: note.to_owned(),
     };
@@ -128,21 +131,25 @@ pub(crate) fn tiles(summary: &Summary) -> Vec<Tile> {
             &text::counted(evaluation.n_parameters, "free parameter"),
         ),
     ];
-    out.push(match evaluation.test_log_likelihood {
-        Some(test) => tile(
+    let fitted = evaluation
+        .train_log_likelihood
+        .map(|value| text::fixed(value, 2));
+    match (evaluation.test_log_likelihood, fitted) {
+        (Some(test), fitted) => out.push(tile(
             "Held-out log-likelihood",
             text::fixed(test, 2),
-            &format!(
-                "nats per item; {} on fitted items",
-                text::fixed(evaluation.train_log_likelihood, 2)
+            &fitted.map_or_else(
+                || "nats per item".to_owned(),
+                |fitted| format!("nats per item; {fitted} on fitted items"),
             ),
-        ),
-        None => tile(
+        )),
+        (None, Some(fitted)) => out.push(tile(
             "Log-likelihood",
-            text::fixed(evaluation.train_log_likelihood, 2),
+            fitted,
             "nats per item, on fitted items",
-        ),
-    });
+        )),
+        (None, None) => {}
+    }
     if let Some(silhouette) = evaluation.silhouette {
         out.push(tile(
             "Silhouette",
@@ -164,10 +171,50 @@ pub(crate) fn tiles(summary: &Summary) -> Vec<Tile> {
             "1 is full agreement",
         ));
     }
-    out.push(tile(
-        "Bayesian criterion",
-        text::whole(evaluation.bic),
-        "BIC; lower is better on the same items",
-    ));
+    if let Some(bic) = evaluation.bic {
+        out.push(tile(
+            "Bayesian criterion",
+            text::whole(bic),
+            "BIC; lower is better on the same items",
+        ));
+    }
+    out
+}
+
+/// How far apart texts and images lie.
+pub(crate) fn gap_tiles(gap: &ModalityGap) -> Vec<Tile> {
+    let tile = |name: String, value: Option<f64>, note: String| Tile {
+        name: name.into(),
+        value: text::fixed(value.unwrap_or(f64::NAN), 3),
+        note,
+    };
+    let [first, second] = &gap.sides;
+    let mut out = vec![
+        tile(
+            "Distance of the means".to_owned(),
+            Some(gap.distance),
+            "0 is no gap, 2 the most there can be".to_owned(),
+        ),
+        tile(
+            "Cosine of the means".to_owned(),
+            gap.cosine_of_means,
+            "1 is the same direction".to_owned(),
+        ),
+        tile(
+            format!("Between {} and {}", first.name, second.name),
+            Some(gap.cosine_between),
+            "mean cosine of a pair".to_owned(),
+        ),
+    ];
+    out.extend(gap.sides.iter().map(|side| {
+        tile(
+            format!("Among {}", side.name),
+            side.cosine_within,
+            format!(
+                "mean cosine of a pair; {}",
+                text::counted(side.size, "item")
+            ),
+        )
+    }));
     out
 }

@@ -15,7 +15,7 @@ use plotly::Plot;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use super::cards::{Card, Tile, cards, tiles};
+use super::cards::{Card, Tile, cards, gap_tiles, tiles};
 use super::figures::{self, Figure};
 use super::summary::{Setting, Skipped, Summary};
 use super::{ReportError, text, words};
@@ -82,6 +82,8 @@ struct Page<'a> {
     tiles: Vec<Tile>,
     map: &'a Figure,
     cards: Vec<Card<'a>>,
+    gap: Option<Vec<Tile>>,
+    gap_reading: &'static str,
     figures: &'a [Figure],
     convergence: &'a Figure,
     warnings: &'a [String],
@@ -128,6 +130,8 @@ pub fn page(summary: &Summary) -> Result<String, ReportError> {
         tiles: tiles(summary),
         map: &map,
         cards: cards(summary),
+        gap: summary.modality_gap.as_ref().map(gap_tiles),
+        gap_reading: words::GAP,
         figures: &others,
         convergence: &convergence,
         warnings: &summary.convergence.warnings,

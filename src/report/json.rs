@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::{Report, ReportError};
+use super::{Evaluation, Report, ReportError};
+use crate::frame::ModalityGap;
 
 impl Report {
     /// The saved model: `n_components, dimension, weights, mean_directions, concentrations`.
@@ -22,13 +23,25 @@ impl Report {
     }
 
     /// How good the model is: `train_log_likelihood, test_log_likelihood` (nats per item, surface
-    /// measure), `n_parameters, bic, aic, silhouette, n_train, n_test`, and `nmi, ari` with labels.
+    /// measure), `n_parameters, bic, aic, silhouette, n_train, n_test`, `nmi, ari` with labels, and `modality_gap` with
+    /// texts and images.
     ///
     /// # Errors
     /// The data cannot be turned into JSON.
     pub fn evaluation_metrics_json(&self) -> Result<String, ReportError> {
-        pretty(&self.summary().evaluation)
+        pretty(&Metrics {
+            evaluation: &self.summary().evaluation,
+            modality_gap: self.summary().modality_gap.as_ref(),
+        })
     }
+}
+
+#[derive(Serialize)]
+struct Metrics<'a> {
+    #[serde(flatten)]
+    evaluation: &'a Evaluation,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    modality_gap: Option<&'a ModalityGap>,
 }
 
 fn pretty(value: &impl Serialize) -> Result<String, ReportError> {

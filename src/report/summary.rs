@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::frame::ModalityGap;
+
 /// What a fitted mixture has found in a set of items.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
@@ -37,6 +39,9 @@ pub struct Summary {
     pub entropies: Entropies,
     /// Components against the labels that came with the items; `None` without labels.
     pub labels: Option<LabelTable>,
+    /// How far apart texts and images lie; `None` where the items are not of both kinds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub modality_gap: Option<ModalityGap>,
     /// Inputs that have no embedding, and why.
     pub skipped: Vec<Skipped>,
     /// What was used: model, seed, device, versions, timings.
@@ -115,19 +120,19 @@ pub struct LabelShare {
 /// How well the model fits; log-likelihoods are means per item in nats, surface measure.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
-    /// Mean log-likelihood of the items the model was fitted to.
-    pub train_log_likelihood: f64,
+    /// Mean log-likelihood of the items the model was fitted to; `None` if all are held out.
+    pub train_log_likelihood: Option<f64>,
     /// Mean log-likelihood of the items held out; `None` if none were.
     pub test_log_likelihood: Option<f64>,
-    /// `train_log_likelihood - test_log_likelihood`; `None` if none were held out.
+    /// `train_log_likelihood - test_log_likelihood`; `None` without one of them.
     #[serde(default)]
     pub generalisation_gap: Option<f64>,
     /// Free parameters of the model.
     pub n_parameters: usize,
-    /// Bayesian information criterion on the training items; lower is better.
-    pub bic: f64,
-    /// Akaike information criterion on the training items; lower is better.
-    pub aic: f64,
+    /// Bayesian information criterion on the training items; lower is better; `None` if all are held out.
+    pub bic: Option<f64>,
+    /// Akaike information criterion on the training items; lower is better; `None` if all are held out.
+    pub aic: Option<f64>,
     /// Mean cosine silhouette, from -1 to 1; `None` with fewer than two non-empty components.
     pub silhouette: Option<f64>,
     /// Items the model was fitted to.

@@ -32,12 +32,21 @@ pub(crate) fn explanation(summary: &Summary) -> String {
     )
 }
 
+/// How to read the distance between texts and images.
+pub(crate) const GAP: &str = "Encoders such as CLIP place texts and images in two regions of their own: the farther apart the \
+     means lie, the more a mixture tells texts from images instead of one subject from another; centring both before the \
+     fit (--center-by-modality, or center_by on a frame) takes this gap out.";
+
 /// How good the grouping is, one sentence each.
 pub(crate) fn verdicts(summary: &Summary) -> Vec<String> {
     let evaluation = &summary.evaluation;
     let mut out = Vec::new();
-    if let Some(test) = evaluation.test_log_likelihood {
-        let gap = evaluation.generalisation_gap.unwrap_or(f64::NAN);
+    let fitted = evaluation.train_log_likelihood;
+    if let Some(((test, gap), train)) = evaluation
+        .test_log_likelihood
+        .zip(evaluation.generalisation_gap)
+        .zip(fitted)
+    {
         let comparison = if gap > 0.0 { "less" } else { "more" };
         out.push(format!(
             "{} kept aside from the fit {} {} nats {comparison} likely each than the items that were \
@@ -46,8 +55,14 @@ pub(crate) fn verdicts(summary: &Summary) -> Vec<String> {
             if evaluation.n_test == 1 { "is" } else { "are" },
             fixed(gap.abs(), 2),
             fixed(test, 2),
-            fixed(evaluation.train_log_likelihood, 2),
+            fixed(train, 2),
         ));
+    } else if fitted.is_none() {
+        out.push(
+            "The groups were found before and are here only looked at: all items count as kept aside, and if they \
+             are those that the groups were found in, new items would do worse."
+                .to_owned(),
+        );
     } else {
         out.push(
             "No items were kept aside, so how well the groups carry over to new items is not known."

@@ -288,6 +288,12 @@ fn wrong_usage_is_exit_code_2() {
         &["vmf", "--dim", "3"],
         &["vmf", "--dim", "3", "--kappa", "1", "--n", "5"],
         &["--embeddings", "x.npy", "--text-file", "x.txt"],
+        &["sweep", "--n-components", "3"],
+        &["sweep", "--select", "5..2"],
+        &["report", "--model", "m.json"],
+        &["report", "--embeddings", "x.npy"],
+        &["completions", "csh"],
+        &["--center-by-modality", "--zero-shot-labels", "w.txt"],
     ] {
         fail(2, args);
     }
@@ -493,6 +499,206 @@ fn an_embed_that_was_killed_goes_on_and_ends_with_the_same_bytes() {
         expected
     );
     assert!(!shards.exists());
+}
+
+#[test]
+fn centring_by_modality_closes_the_gap_and_is_recorded() {
+    let folder = TempDir::new().unwrap();
+    let (texts, images, clip) = (
+        dataset("shapes/captions.txt"),
+        dataset("shapes/images"),
+        dataset("tiny-clip"),
+    );
+    let data = [
+        "--text-file",
+        &texts,
+        "--image-dir",
+        &images,
+        "--clip-model",
+        &clip,
+    ];
+    let args = [&data[..], &["-k", "24", "--n-runs", "1"]].concat();
+    let distance = |folder: &Path| {
+        json(folder.join("evaluation_metrics.json"))["modality_gap"]["distance"]
+            .as_f64()
+            .unwrap()
+    };
+    let out = succeed(folder.path(), &args);
+    let before = distance(&folder.path().join("results"));
+    let expected = format!(
+        "modality gap: the means of texts and images lie {before:.3} apart; --center-by-modality closes it before a fit\n"
+    );
+    assert!(out.ends_with(&expected), "{out}");
+    let centred = [
+        &args[..],
+        &["--center_by_modality", "--output-dir", "centred"],
+    ]
+    .concat();
+    let out = succeed(folder.path(), &centred);
+    let centred = folder.path().join("centred");
+    let after = distance(&centred);
+    assert!(after < before / 4.0, "{after} {before}");
+    let expected = format!("modality gap: {before:.3} before centring, {after:.3} after\n");
+    assert!(out.ends_with(&expected), "{out}");
+    let page = fs::read_to_string(centred.join("report.html")).unwrap();
+    assert!(page.contains("centred by modality"));
+    assert!(page.contains(&format!("yes; the gap was {before:.3} before")));
+
+    // The same rows, centred, are assigned by `predict` as by the fit; not centred, they are not.
+    let assigned = |more: &[&str]| {
+        let args = ["predict", "--model", "centred/model_parameters.json"];
+        succeed(folder.path(), &[&args[..], &data, more].concat());
+        let table = vmfmix::frame::io::table(folder.path().join("assignments.parquet")).unwrap();
+        table.column("component").unwrap().clone()
+    };
+    let fitted = vmfmix::frame::io::table(centred.join("assignments.parquet")).unwrap();
+    let fitted = fitted.column("component").unwrap();
+    assert!(assigned(&["--center-by-modality"]).equals(fitted));
+    assert!(!assigned(&[]).equals(fitted));
+    let args = [
+        "report",
+        "--model",
+        "centred/model_parameters.json",
+        "--center-by-modality",
+        "--output-dir",
+        "again",
+    ];
+    succeed(folder.path(), &[&args[..], &data].concat());
+    assert_eq!(distance(&folder.path().join("again")), after);
+}
+
+#[test]
+fn sweep_tries_2_to_12_components_unless_told_otherwise_and_reports_on_the_best() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().join("x.npy").to_str().unwrap().to_owned();
+    let value = |row: usize, column: usize| {
+        let own = if row % 3 == column % 3 { 2.0 } else { 0.1 };
+        own + ((row * 31 + column * 17) % 13) as f32 / 20.0
+    };
+    write_npy(&data, 300, 6, value);
+    let swept = |more: &[&str]| {
+        let args = ["sweep", "--embeddings", &data, "--n-runs", "1"];
+        let out = succeed(folder.path(), &[&args[..], more].concat());
+        let candidates = json(folder.path().join("results/selection.json"));
+        let sizes = candidates.as_array().unwrap().iter();
+        let sizes: Vec<_> = sizes
+            .map(|candidate| candidate["n_components"].as_u64().unwrap())
+            .collect();
+        (out, sizes)
+    };
+    let (out, sizes) = swept(&[]);
+    assert_eq!(sizes, (2..=12).collect::<Vec<_>>());
+    let chosen = out.lines().find(|line| line.ends_with(" *")).unwrap();
+    let best = chosen.split_whitespace().next().unwrap();
+    assert!(
+        out.contains(&format!("{best} components in the embeddings in ")),
+        "{out}"
+    );
+    assert!(folder.path().join("results/report.html").exists());
+    let (_, sizes) = swept(&["--select", "2,4", "--criterion", "held-out"]);
+    assert_eq!(sizes, [2, 4]);
+    let page = fs::read_to_string(folder.path().join("results/report.html")).unwrap();
+    assert!(page.contains("[2, 4] by HeldOut"));
+}
+
+#[test]
+fn report_shows_a_saved_mixture_on_other_data_without_fitting() {
+    let folder = TempDir::new().unwrap();
+    let (texts, images, clip) = (
+        dataset("shapes/captions.txt"),
+        dataset("shapes/images"),
+        dataset("tiny-clip"),
+    );
+    let fit = [
+        "--image-dir",
+        &images,
+        "--clip-model",
+        &clip,
+        "-k",
+        "12",
+        "--n-runs",
+        "1",
+    ];
+    succeed(folder.path(), &fit);
+    let args = [
+        "report",
+        "--model",
+        "results/model_parameters.json",
+        "--text-file",
+        &texts,
+        "--clip-model",
+        &clip,
+        "--output-dir",
+        "new/report",
+    ];
+    let out = succeed(folder.path(), &args);
+    assert!(out.contains("12 components in the texts in "), "{out}");
+    assert!(
+        out.contains(" held out\n") && !out.contains("fitted"),
+        "{out}"
+    );
+    assert!(out.ends_with("report: new/report/report.html\n"), "{out}");
+    let written = folder.path().join("new/report");
+    for file in FILES {
+        assert!(written.join(file).metadata().unwrap().len() > 0, "{file}");
+    }
+    assert!(!written.join("selection.json").exists());
+    let model = |folder: &Path| fs::read(folder.join("model_parameters.json")).unwrap();
+    assert_eq!(model(&written), model(&folder.path().join("results")));
+    let metrics = json(written.join("evaluation_metrics.json"));
+    assert_eq!(
+        (&metrics["n_train"], &metrics["n_test"]),
+        (&0.into(), &480.into())
+    );
+    assert!(metrics["test_log_likelihood"].is_number() && metrics["bic"].is_null());
+    let assigned = vmfmix::frame::io::table(written.join("assignments.parquet")).unwrap();
+    let held_out = assigned.column("split").unwrap().str().unwrap();
+    assert!(held_out.iter().all(|split| split == Some("test")));
+    let page = fs::read_to_string(written.join("report.html")).unwrap();
+    assert!(page.contains("fitted before: results/model_parameters.json"));
+
+    let other = folder.path().join("other.npy");
+    write_npy(other.to_str().unwrap(), 5, 4, |row, column| {
+        (row + column + 1) as f32
+    });
+    let args = [
+        "report",
+        "--model",
+        "results/model_parameters.json",
+        "--embeddings",
+        "other.npy",
+    ];
+    let message = fail_in(folder.path(), 1, &args);
+    assert!(
+        message.contains("use the encoder the model was fitted with"),
+        "{message}"
+    );
+}
+
+#[test]
+fn completions_know_every_subcommand_in_every_shell() {
+    let folder = TempDir::new().unwrap();
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let script = succeed(folder.path(), &["completions", shell]);
+        for word in ["sweep", "predict", "completions", "center-by-modality"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+    }
+    let help = succeed(folder.path(), &["completions", "--help"]);
+    assert!(
+        help.contains("/bash-completion/completions/vmfmix"),
+        "{help}"
+    );
+}
+
+#[test]
+fn every_subcommand_with_flags_shows_examples() {
+    let folder = TempDir::new().unwrap();
+    for command in ["fit", "sweep", "embed", "predict", "report", "vmf"] {
+        let help = succeed(folder.path(), &[command, "--help"]);
+        let examples = help.split("Examples:\n").nth(1).unwrap_or_default();
+        assert!(examples.contains("  vmfmix "), "{command}: {help}");
+    }
 }
 
 #[test]

@@ -2,10 +2,15 @@
 
 use ndarray::{Array2, arr1};
 use polars::prelude::*;
+use rand::{Rng, SeedableRng};
+use rand_xoshiro::Xoshiro256Plus;
 use vmfmix::encoder::{ClipEncoder, Device, PromptTemplate, ZeroShotLabels};
-use vmfmix::frame::{EMBEDDING, Embeddings, FrameExt, describe_components, label_components};
+use vmfmix::frame::{
+    EMBEDDING, Embeddings, FrameExt, describe_components, label_components, modality_gap,
+};
 use vmfmix::linfa::traits::Fit;
 use vmfmix::mixture::VonMisesFisherMixture;
+use vmfmix::mixture::metrics::normalized_mutual_information;
 
 /// Vectors with names, a null where there is none.
 fn frame(rows: &[Option<[f32; 3]>]) -> DataFrame {
@@ -187,4 +192,260 @@ fn components_get_the_likeliest_label_and_labels_of_another_encoder_are_refused(
         error.contains("but 3 are needed; use embeddings of the same encoder"),
         "{error}"
     );
+}
+
+#[test]
+fn lists_and_arrays_of_floats_are_embeddings_and_nulls_and_ragged_rows_are_refused_by_row() {
+    let lists = |rows: &[&[f64]]| {
+        let rows: Vec<Series> = rows
+            .iter()
+            .map(|row| Series::new("".into(), row.to_vec()))
+            .collect();
+        DataFrame::new_infer_height(vec![Column::new(EMBEDDING.into(), rows)]).unwrap()
+    };
+    let embeddings = lists(&[&[1.0, 2.0], &[3.0, 4.0]])
+        .embeddings(EMBEDDING)
+        .unwrap();
+    assert_eq!(embeddings.view(), ndarray::array![[1.0, 2.0], [3.0, 4.0]]);
+    let message =
+        |frame: &DataFrame, column: &str| frame.embeddings(column).unwrap_err().to_string();
+    assert_eq!(
+        message(&lists(&[&[1.0, 2.0], &[3.0]]), EMBEDDING),
+        "column `embedding`, row 1: a vector of 1 numbers among vectors of 2"
+    );
+    let frame = frame(&[Some([1.0, 0.0, 0.0]), None]);
+    assert!(
+        message(&frame, EMBEDDING)
+            .starts_with("column `embedding`, row 1: null; leave such rows out")
+    );
+    assert!(message(&frame, "name").contains("a column of lists or arrays of floats is needed"));
+}
+
+#[test]
+fn strings_are_empty_where_null_and_other_columns_are_refused() {
+    let column = Column::new("name".into(), [Some("a"), None]);
+    let frame = DataFrame::new_infer_height(vec![column, Column::new("n".into(), [1, 2])]).unwrap();
+    assert_eq!(frame.strings("name").unwrap(), ["a", ""]);
+    let error = frame.strings("n").unwrap_err().to_string();
+    assert!(error.contains("a column of strings is needed"), "{error}");
+}
+
+/// A frame of vectors of three kinds: two named, one null.
+fn by_kind(rows: &[(Option<&str>, Option<[f32; 3]>)]) -> DataFrame {
+    let vectors: Vec<_> = rows.iter().map(|row| row.1).collect();
+    let kinds: Vec<_> = rows.iter().map(|row| row.0).collect();
+    let mut frame = frame(&vectors);
+    frame
+        .with_column(Column::new("modality".into(), kinds))
+        .unwrap();
+    frame
+}
+
+/// The rows of a column of embeddings, `None` where null.
+fn rows_of(frame: &DataFrame) -> Vec<Option<Vec<f32>>> {
+    let column = frame.column(EMBEDDING).unwrap().array().unwrap();
+    let row = |row: usize| {
+        let row = column.get_as_series(row)?;
+        Some(row.f32().unwrap().into_no_null_iter().collect())
+    };
+    (0..column.len()).map(row).collect()
+}
+
+#[test]
+fn centring_takes_the_mean_of_its_group_from_each_row_and_scales_back() {
+    let centred = by_kind(&[
+        (Some("text"), Some([5.0, 0.0, 0.0])),
+        (Some("image"), Some([0.0, 0.0, 1.0])),
+        (Some("text"), None),
+        (None, Some([0.0, 2.0, 0.0])),
+        (Some("text"), Some([0.0, 0.1, 0.0])),
+        (Some("image"), Some([0.0, 3.0, 4.0])),
+        (None, Some([0.0, 0.0, 1.0])),
+    ])
+    .center_by(EMBEDDING, "modality")
+    .unwrap();
+    let type_of = centred.column(EMBEDDING).unwrap().dtype().clone();
+    assert_eq!(type_of, DataType::Array(Box::new(DataType::Float32), 3));
+    let half = 0.5_f32.sqrt();
+    // The image [0, 0.6, 0.8] less the mean [0, 0.3, 0.9] of the two is [0, 0.3, -0.1].
+    let (a, b) = (3.0 / 10.0_f32.sqrt(), 1.0 / 10.0_f32.sqrt());
+    let expected = [
+        Some([half, -half, 0.0]),
+        Some([0.0, -a, b]),
+        None,
+        Some([0.0, half, -half]),
+        Some([-half, half, 0.0]),
+        Some([0.0, a, -b]),
+        Some([0.0, -half, half]),
+    ];
+    for (got, expected) in rows_of(&centred).iter().zip(expected) {
+        match (got, expected) {
+            (Some(got), Some(expected)) => {
+                let off = got.iter().zip(expected).map(|(a, b)| (a - b).abs());
+                assert!(off.fold(0.0, f32::max) < 1e-6, "{got:?} {expected:?}");
+            }
+            (got, expected) => assert_eq!((got.is_none(), expected.is_none()), (true, true)),
+        }
+    }
+    assert_eq!(centred.column("embedding_error").unwrap().null_count(), 7);
+}
+
+#[test]
+fn a_row_without_a_direction_after_centring_is_null_with_a_reason_and_reasons_before_are_kept() {
+    let mut frame = by_kind(&[
+        (Some("text"), Some([0.6, 0.8, 0.0])),
+        (Some("image"), Some([0.0, 1.0, 0.0])),
+        (Some("image"), None),
+        (Some("image"), Some([0.0, 0.0, 1.0])),
+        (None, Some([0.1, 0.2, 0.3])),
+        (None, Some([0.2, 0.4, 0.6])),
+        (Some("image"), Some([f32::NAN, 0.0, 1.0])),
+        (Some("image"), Some([0.0; 3])),
+    ]);
+    let reasons = [
+        None,
+        None,
+        Some("not a picture"),
+        None,
+        None,
+        None,
+        None,
+        None,
+    ];
+    frame
+        .with_column(Column::new("embedding_error".into(), reasons))
+        .unwrap();
+    let centred = frame.center_by(EMBEDDING, "modality").unwrap();
+    assert_eq!(names(&centred), names(&frame));
+    let present: Vec<bool> = rows_of(&centred).iter().map(Option::is_some).collect();
+    assert_eq!(
+        present,
+        [false, true, false, true, false, false, false, false]
+    );
+    let is_the_mean = "equals the mean of its group: centring leaves it no direction";
+    let no_direction = "its embedding has no direction: a length of zero, or not a number";
+    assert_eq!(
+        centred.strings("embedding_error").unwrap(),
+        [
+            is_the_mean,
+            "",
+            "not a picture",
+            "",
+            is_the_mean,
+            is_the_mean,
+            no_direction,
+            no_direction
+        ]
+    );
+}
+
+#[test]
+fn centring_needs_strings_to_group_by_and_keeps_a_frame_of_nulls() {
+    let none = by_kind(&[(Some("text"), None), (None, None)]);
+    let centred = none.center_by(EMBEDDING, "modality").unwrap();
+    assert_eq!(centred.column(EMBEDDING).unwrap().null_count(), 2);
+    let message = |by: &str| none.center_by(EMBEDDING, by).unwrap_err().to_string();
+    assert!(message(EMBEDDING).contains("a column of strings is needed"));
+    assert!(message("kind").contains("kind"), "{}", message("kind"));
+}
+
+#[test]
+fn the_modality_gap_is_that_of_all_pairs_and_needs_two_kinds() {
+    let rows: Vec<(Option<&str>, Option<[f32; 3]>)> = (0..13)
+        .map(|i| {
+            let x = i as f32;
+            match i % 3 {
+                0 => (Some("text"), Some([2.0, (x * 0.7).sin(), 0.3 * x.cos()])),
+                1 => (Some("image"), Some([0.2, (x * 0.9).cos(), 1.5])),
+                _ if i == 2 => (Some("text"), None),
+                _ => (None, Some([1.0, 1.0, 1.0])),
+            }
+        })
+        .collect();
+    let frame = by_kind(&rows);
+    let gap = modality_gap(&frame, EMBEDDING, "modality")
+        .unwrap()
+        .unwrap();
+    let units = |kind: &str| -> Vec<[f64; 3]> {
+        let of_kind = rows.iter().filter(|row| row.0 == Some(kind));
+        let unit = |row: [f32; 3]| {
+            let row = row.map(f64::from);
+            let length = row.iter().map(|x| x * x).sum::<f64>().sqrt();
+            row.map(|x| x / length)
+        };
+        of_kind.filter_map(|row| row.1.map(unit)).collect()
+    };
+    let cosine = |a: &[f64; 3], b: &[f64; 3]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let (texts, images) = (units("text"), units("image"));
+    let mean = |units: &[[f64; 3]]| {
+        [0, 1, 2].map(|i| units.iter().map(|u| u[i]).sum::<f64>() / units.len() as f64)
+    };
+    let (a, b) = (mean(&texts), mean(&images));
+    let close =
+        |got: f64, expected: f64| assert!((got - expected).abs() < 1e-12, "{got} {expected}");
+    let apart = [0, 1, 2].map(|i| a[i] - b[i]);
+    close(gap.distance, cosine(&apart, &apart).sqrt());
+    let of_means = cosine(&a, &b) / (cosine(&a, &a) * cosine(&b, &b)).sqrt();
+    close(gap.cosine_of_means.unwrap(), of_means);
+    let pairs = texts
+        .iter()
+        .flat_map(|t| images.iter().map(move |i| (t, i)));
+    let between: Vec<f64> = pairs.map(|(t, i)| cosine(t, i)).collect();
+    close(
+        gap.cosine_between,
+        between.iter().sum::<f64>() / between.len() as f64,
+    );
+    for (side, (name, units)) in gap.sides.iter().zip([("text", &texts), ("image", &images)]) {
+        assert_eq!((side.name.as_str(), side.size), (name, units.len()));
+        let (mut sum, mut n) = (0.0, 0.0);
+        for i in 0..units.len() {
+            for j in 0..i {
+                sum += cosine(&units[i], &units[j]);
+                n += 1.0;
+            }
+        }
+        close(side.cosine_within.unwrap(), sum / n);
+    }
+
+    let gap = |rows: &[(Option<&str>, Option<[f32; 3]>)]| {
+        modality_gap(&by_kind(rows), EMBEDDING, "modality").unwrap()
+    };
+    let [x, y] = [Some([1.0, 0.0, 0.0]), Some([-1.0, 0.0, 0.0])];
+    assert_eq!(gap(&[(Some("text"), x)]), None);
+    assert_eq!(gap(&[(Some("a"), x), (Some("b"), x), (Some("c"), y)]), None);
+    let widest = gap(&[(Some("text"), x), (Some("image"), y)]).unwrap();
+    assert_eq!((widest.distance, widest.cosine_between), (2.0, -1.0));
+    assert_eq!(widest.sides[0].cosine_within, None);
+    let balanced = gap(&[(Some("text"), x), (Some("text"), y), (Some("image"), y)]).unwrap();
+    assert_eq!((balanced.distance, balanced.cosine_of_means), (1.0, None));
+}
+
+#[test]
+fn a_mixture_over_two_kinds_finds_subjects_once_they_are_centred() {
+    let mut rng = Xoshiro256Plus::seed_from_u64(7);
+    // Two cones as CLIP's: an axis of the kind, longer than that of the subject.
+    let rows = Array2::from_shape_fn((400, 16), |(i, j)| {
+        let (kind, subject) = (i % 2, i / 2 % 4);
+        let axis = if j == kind { 2.0 } else { 0.0 };
+        let own = if j == 2 + subject { 1.0 } else { 0.0 };
+        axis + own + rng.gen_range(-0.4..0.4_f32)
+    });
+    let kinds: Vec<&str> = (0..400).map(|i| ["text", "image"][i % 2]).collect();
+    let subjects: Vec<usize> = (0..400).map(|i| i / 2 % 4).collect();
+    let frame = DataFrame::new_infer_height(vec![
+        Embeddings::into_column(EMBEDDING, rows).unwrap(),
+        Column::new("modality".into(), kinds),
+    ])
+    .unwrap();
+    let agreement = |frame: &DataFrame| {
+        let embeddings = frame.embeddings(EMBEDDING).unwrap();
+        let model = VonMisesFisherMixture::params(4)
+            .fit(&embeddings.dataset())
+            .unwrap();
+        let found = model.assign(embeddings.view()).unwrap().to_vec();
+        normalized_mutual_information(&found, &subjects)
+    };
+    let centred = frame.center_by(EMBEDDING, "modality").unwrap();
+    let (before, after) = (agreement(&frame), agreement(&centred));
+    assert!(before < 0.6 && after > 0.95, "{before} {after}");
 }

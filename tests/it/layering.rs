@@ -58,7 +58,7 @@ const LAYERS: [(&str, usize, &[&str]); 11] = [
             "sha2",
         ],
     ),
-    ("cli", 5, &["anyhow", "clap", "indicatif"]),
+    ("cli", 5, &["anyhow", "clap", "clap_complete", "indicatif"]),
     ("main.rs", 5, &["anyhow", "clap", "indicatif", "vmfmix"]),
     ("prelude.rs", 5, &[]),
 ];

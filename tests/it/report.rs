@@ -221,11 +221,11 @@ fn metrics_are_those_of_the_model() {
     let evaluation = &report.summary().evaluation;
     let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-9 * b.abs().max(1.0), "{a} {b}");
     close(
-        evaluation.train_log_likelihood,
+        evaluation.train_log_likelihood.unwrap(),
         model.score(points.view()).unwrap(),
     );
-    close(evaluation.bic, model.bic(points.view()).unwrap());
-    close(evaluation.aic, model.aic(points.view()).unwrap());
+    close(evaluation.bic.unwrap(), model.bic(points.view()).unwrap());
+    close(evaluation.aic.unwrap(), model.aic(points.view()).unwrap());
     let responsibilities = model.predict_proba(points.view()).unwrap();
     for component in &report.summary().components {
         close(
@@ -455,6 +455,53 @@ fn sparse_cases_make_a_report() {
         let total: usize = report.summary().components.iter().map(|c| c.size).sum();
         assert_eq!(total, n);
     }
+}
+
+#[test]
+fn texts_and_images_have_a_gap_on_the_page_and_in_json_and_others_have_none() {
+    let report = full_report();
+    let gap = report.summary().modality_gap.as_ref().unwrap();
+    let sides = gap.sides.each_ref().map(|side| (&side.name[..], side.size));
+    assert_eq!(sides, [("texts", 40), ("images", 40)]);
+    let metrics: Value = serde_json::from_str(&report.evaluation_metrics_json().unwrap()).unwrap();
+    assert_eq!(metrics["modality_gap"], json!(gap));
+    let page = own_page(&report);
+    assert!(page.contains("Texts against images") && page.contains("href=\"#gap\""));
+    assert!(page.contains(&format!("<dd>{:.3}</dd>", gap.distance)));
+
+    let (model, points) = (model(3, 5), points(30, 3, 5));
+    let texts = (0..30).map(|i| Item::text(i.to_string()));
+    let report = Report::builder(&model, points.view()).items(texts);
+    let report = report.build().unwrap();
+    assert_eq!(report.summary().modality_gap, None);
+    assert!(!own_page(&report).contains("Texts against images"));
+    assert!(
+        !report
+            .evaluation_metrics_json()
+            .unwrap()
+            .contains("modality")
+    );
+}
+
+#[test]
+fn of_a_model_fitted_before_nothing_is_said_that_needs_the_fitted_items() {
+    let (model, points) = (model(3, 5), points(30, 3, 5));
+    let builder = Report::builder(&model, points.view()).held_out();
+    let report = builder.build().unwrap();
+    let evaluation = &report.summary().evaluation;
+    assert_eq!((evaluation.n_train, evaluation.n_test), (0, 30));
+    let expected = model.score(points.view()).unwrap();
+    assert!((evaluation.test_log_likelihood.unwrap() - expected).abs() < 1e-9);
+    let absent = [
+        evaluation.train_log_likelihood,
+        evaluation.generalisation_gap,
+        evaluation.bic,
+        evaluation.aic,
+    ];
+    assert_eq!(absent, [None; 4]);
+    let page = own_page(&report);
+    assert!(page.contains("all items count as kept aside"));
+    assert!(!page.contains("on fitted items") && !page.contains("Bayesian criterion"));
 }
 
 #[test]
