@@ -2,8 +2,8 @@
 //!
 //! # References
 //! 1. V. W. Liang, Y. Zhang, Y. Kwon, S. Yeung, J. Zou, *Mind the gap: understanding the modality gap in multi-modal
-//!    contrastive representation learning*, NeurIPS 2022: texts and images lie in two narrow cones apart; equation 1
-//!    measures it as the distance between the means.
+//!    contrastive representation learning*, NeurIPS 2022: texts and images lie in two narrow cones; the gap is the
+//!    difference between their means.
 
 use ndarray::{Array1, ArrayView2};
 use polars::prelude::*;
@@ -15,7 +15,7 @@ use super::center::{Grouped, unit};
 /// The gap between two kinds of unit vectors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModalityGap {
-    /// Euclidean distance between the two means, from 0 (no gap) to 2 (reference 1 of the module).
+    /// Euclidean distance between the two means, from 0 (no gap) to 2.
     pub distance: f64,
     /// Cosine between the two means; `None` where one of them is zero.
     pub cosine_of_means: Option<f64>,
@@ -63,7 +63,7 @@ pub struct GapSide {
 /// ```
 ///
 /// # Source
-/// Liang et al. (2022), *Mind the gap*, NeurIPS, equation 1.
+/// Liang et al. (2022), *Mind the gap*, NeurIPS: the length of the difference between the two means.
 pub fn modality_gap(
     frame: &DataFrame,
     column: &str,

@@ -24,7 +24,7 @@ impl Report {
 
     /// How good the model is: `train_log_likelihood, test_log_likelihood` (nats per item, surface
     /// measure), `n_parameters, bic, aic, silhouette, n_train, n_test`, `nmi, ari` with labels, and `modality_gap` with
-    /// texts and images.
+    /// texts and images. What needs fitted items is null where all are held out.
     ///
     /// # Errors
     /// The data cannot be turned into JSON.
