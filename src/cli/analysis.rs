@@ -105,21 +105,16 @@ impl Analysis {
             ),
         })?;
         let seconds = start.elapsed().as_secs_f64();
-        let report = self.write(&kept, &model, &train, output, |report| {
-            let report = report
-                .split(train.clone(), test)
-                .seed(args.random_state)
-                .setting("seed", args.random_state)
-                .setting("seconds to fit", format!("{seconds:.1}"));
-            let report = match &size.select {
+        let report = self.write(&kept, &model, output, |report| {
+            let report = args.describe(report.split(train.clone(), test), seconds);
+            match &size.select {
                 Some(Sizes(tried)) => {
                     report.setting("chosen from", format!("{tried:?} by {:?}", size.criterion))
                 }
                 None => report,
-            };
-            let described = args.described().into_iter();
-            described.fold(report, |report, (name, value)| report.setting(name, value))
+            }
         })?;
+        self.write_assignments(&model, &train, output)?;
         if let Some(selection) = &selection {
             let path = output.path.join("selection.json");
             let json = serde_json::to_vec_pretty(&selection.candidates)?;
@@ -137,19 +132,30 @@ impl Analysis {
         path: &Path,
         output: &OutputFolder,
     ) -> Result<Report> {
-        self.write(&self.kept()?, model, &[], output, |report| {
+        let report = self.write(&self.kept()?, model, output, |report| {
             report
                 .held_out()
                 .setting("mixture", format!("fitted before: {}", path.display()))
-        })
+        })?;
+        self.write_assignments(model, &[], output)?;
+        Ok(report)
     }
 
-    /// Writes the report and the assignments.
+    /// Evaluates a mixture of more items, of which these are a sample, and writes the report into the folder.
+    pub(super) fn report_on_sample(
+        self,
+        model: &VonMisesFisherMixture,
+        output: &OutputFolder,
+        more: impl for<'a> FnOnce(ReportBuilder<'a>) -> ReportBuilder<'a>,
+    ) -> Result<Report> {
+        self.write(&self.kept()?, model, output, more)
+    }
+
+    /// Writes the report.
     fn write(
         &self,
         kept: &DataFrame,
         model: &VonMisesFisherMixture,
-        train: &[usize],
         output: &OutputFolder,
         more: impl for<'a> FnOnce(ReportBuilder<'a>) -> ReportBuilder<'a>,
     ) -> Result<Report> {
@@ -174,9 +180,19 @@ impl Analysis {
         }
         let report = report.build()?;
         report.write(output.create()?)?;
-        let assignments = assignments(&self.frame, model, train)?;
-        io::write_parquet(&assignments, output.path.join("assignments.parquet"))?;
         Ok(report)
+    }
+
+    /// Writes what becomes of every row.
+    fn write_assignments(
+        &self,
+        model: &VonMisesFisherMixture,
+        train: &[usize],
+        output: &OutputFolder,
+    ) -> Result<()> {
+        let assignments = assignments(&self.frame, model, train)?;
+        io::write_parquet(&assignments, output.assignments())?;
+        Ok(())
     }
 
     /// The rows that have an embedding, of which there is at least one.
@@ -280,7 +296,7 @@ fn assignments(
 }
 
 /// Rows to fit and rows to hold out, each in rising order; at least one is fitted.
-fn split(n: usize, test_share: f64, seed: u64) -> (Vec<usize>, Vec<usize>) {
+pub(super) fn split(n: usize, test_share: f64, seed: u64) -> (Vec<usize>, Vec<usize>) {
     let n_test = ((n as f64 * test_share).round() as usize).min(n.saturating_sub(1));
     let mut rows: Vec<usize> = (0..n).collect();
     rows.shuffle(&mut Xoshiro256Plus::seed_from_u64(seed));
@@ -325,7 +341,12 @@ impl OutputFolder {
         &self.path
     }
 
-    fn create(&self) -> Result<&Path> {
+    /// The file that tells what becomes of every row.
+    pub(super) fn assignments(&self) -> PathBuf {
+        self.path.join("assignments.parquet")
+    }
+
+    pub(super) fn create(&self) -> Result<&Path> {
         std::fs::create_dir_all(&self.path).with_context(|| self.path.display().to_string())?;
         Ok(&self.path)
     }

@@ -222,6 +222,10 @@ pub(super) struct NameArgs {
 /// What is drawn where no data is given, and where everything goes.
 #[derive(Debug, Args)]
 pub(super) struct OutputArgs {
+    /// Embeddings that take a larger share of the memory stay in their files, and every pass reads them; the mixture is the
+    /// same. Parquet files are then unpacked once into the output directory while it runs
+    #[arg(long, value_name = "SHARE", alias = "memory_share", default_value_t = 0.05, value_parser = not_negative)]
+    pub memory_share: f64,
     /// Synthetic embeddings to draw where no data is given
     #[arg(long, value_name = "N", alias = "n_samples", default_value_t = 1000, value_parser = positive)]
     pub n_samples: usize,

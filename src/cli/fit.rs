@@ -4,11 +4,14 @@ use anyhow::Result;
 use ndarray::{Array1, Array2, Axis, concatenate};
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256Plus;
+use sysinfo::System;
 
 use super::analysis::{Analysis, OutputFolder};
 use super::args::FitArgs;
 use super::inputs::{self, Inputs, Notes};
+use super::large;
 use super::progress::listener;
+use super::vectors::Vectors;
 use crate::mixture::Selection;
 use crate::report::{Report, shortened};
 use crate::vmf::VonMisesFisher;
@@ -16,6 +19,15 @@ use crate::vmf::VonMisesFisher;
 pub(super) fn run(args: &FitArgs) -> Result<()> {
     let output = OutputFolder::new(&args.output.output_dir)?;
     let progress = listener(args.data.items.quiet);
+    if let Some(vectors) = Vectors::open(&args.data.embeddings)?
+        && vectors.bytes() as f64 > args.output.memory_share * total_memory()
+    {
+        let report = large::run(args, vectors, &output, &progress)?;
+        if !args.data.items.quiet {
+            print_summary(&report, &output);
+        }
+        return Ok(());
+    }
     let inputs = match inputs::load(&args.data, Some(&args.names), &progress)? {
         Some(inputs) => inputs,
         None => synthetic(args)?,
@@ -31,6 +43,14 @@ pub(super) fn run(args: &FitArgs) -> Result<()> {
         print_notes(&report, notes);
     }
     Ok(())
+}
+
+/// Bytes of memory that this process may have: those of the machine, or of the container it is in.
+fn total_memory() -> f64 {
+    let mut system = System::new();
+    system.refresh_memory();
+    let limit = system.cgroup_limits().map(|limits| limits.total_memory);
+    limit.unwrap_or_else(|| system.total_memory()) as f64
 }
 
 /// Dimension of the synthetic embeddings: that of ViT-B/32.

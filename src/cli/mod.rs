@@ -8,6 +8,7 @@ mod embed;
 mod examples;
 mod fit;
 mod inputs;
+mod large;
 mod models;
 mod predict;
 mod progress;

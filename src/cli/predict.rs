@@ -5,11 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use polars::prelude::*;
 
 use super::args::PredictArgs;
-use super::inputs::{self, LABEL};
+use super::inputs;
 use super::progress::listener;
 use super::vectors::Vectors;
 use crate::frame::{EMBEDDING, FrameExt, io};
@@ -26,9 +26,13 @@ pub(super) fn run(args: &PredictArgs) -> Result<()> {
     };
     match Vectors::open(&args.data.embeddings)? {
         // Centring looks at all rows first.
-        Some(vectors) if !args.data.center_by_modality => {
-            stream(&vectors, args, &model, &progress, &mut count)?
-        }
+        Some(vectors) if !args.data.center_by_modality => stream(
+            &vectors.labelled(args.data.labels.as_deref())?,
+            args,
+            &model,
+            &progress,
+            &mut count,
+        )?,
         _ => {
             let inputs = inputs::load(&args.data, None, &progress)?.expect("clap requires data");
             let assigned = inputs
@@ -59,23 +63,9 @@ fn stream(
     mut count: impl FnMut(&DataFrame),
 ) -> Result<()> {
     let n = vectors.height();
-    let labels = args.data.labels.as_ref().map(io::text_file).transpose()?;
-    if let (Some(labels), Some(path)) = (&labels, &args.data.labels) {
-        ensure!(
-            labels.height() == n,
-            "{}: {} labels for {n} rows; give one label a line",
-            path.display(),
-            labels.height(),
-        );
-    }
     thread::scope(|scope| {
         let assigned = vectors.batches(scope).map(|batch| {
-            let (first, mut batch) = batch?;
-            if let Some(labels) = &labels {
-                let labels = labels.slice(first as i64, batch.height());
-                let labels = labels.column("text")?.clone().with_name(LABEL.into());
-                batch.with_column(labels)?;
-            }
+            let (first, batch) = batch?;
             let assigned = vectors.assign(first, &batch, model)?.drop(EMBEDDING)?;
             count(&assigned);
             progress.update("rows", first + assigned.height(), n);

@@ -14,6 +14,7 @@ use super::values::Start;
 use crate::frame::{EMBEDDING, FrameExt, io};
 use crate::mixture::{InitMethod, VonMisesFisherMixture, VonMisesFisherMixtureParams};
 use crate::progress::Progress;
+use crate::report::ReportBuilder;
 
 impl MixtureArgs {
     /// The settings of a fit of so many components to these of `n` points.
@@ -64,6 +65,20 @@ impl MixtureArgs {
                 .then(|| ("noise component", "yes".to_owned())),
         );
         settings
+    }
+
+    /// Puts the settings of a fit that took so long into its report.
+    pub(super) fn describe<'a>(
+        &self,
+        report: ReportBuilder<'a>,
+        seconds: f64,
+    ) -> ReportBuilder<'a> {
+        let report = report
+            .seed(self.random_state)
+            .setting("seed", self.random_state)
+            .setting("seconds to fit", format!("{seconds:.1}"));
+        let described = self.described().into_iter();
+        described.fold(report, |report, (name, value)| report.setting(name, value))
     }
 
     fn init_method(&self, train: &[usize], n: usize) -> Result<InitMethod> {

@@ -10,7 +10,7 @@ use polars::prelude::*;
 use walkdir::WalkDir;
 
 use super::inputs::{ITEM, LABEL, MODALITY, VECTOR, stack, strings, tagged};
-use crate::frame::io::EmbeddingsFile;
+use crate::frame::io::{self, EmbeddingsFile};
 use crate::frame::{EMBEDDING, EMBEDDING_ERROR, FrameError, FrameExt};
 use crate::mixture::{MixtureError, VonMisesFisherMixture};
 
@@ -24,6 +24,8 @@ const BATCH: usize = 1 << 24;
 pub(super) struct Vectors {
     files: Vec<EmbeddingsFile>,
     dimension: usize,
+    /// Known labels of all rows, instead of those in the files.
+    labels: Option<Column>,
 }
 
 impl Vectors {
@@ -48,7 +50,27 @@ impl Vectors {
                 files.push(file);
             }
         }
-        Ok(Some(Self { files, dimension }))
+        Ok(Some(Self {
+            files,
+            dimension,
+            labels: None,
+        }))
+    }
+
+    /// The same with the labels in a file, one a line.
+    pub(super) fn labelled(mut self, path: Option<&Path>) -> Result<Self> {
+        if let Some(path) = path {
+            let labels = io::text_file(path)?;
+            ensure!(
+                labels.height() == self.height(),
+                "{}: {} labels for {} rows; give one label a line",
+                path.display(),
+                labels.height(),
+                self.height()
+            );
+            self.labels = Some(labels.column("text")?.clone().with_name(LABEL.into()));
+        }
+        Ok(self)
     }
 
     pub(super) fn paths(&self) -> Vec<&Path> {
@@ -76,9 +98,11 @@ impl Vectors {
 
     /// All rows, as a table of items.
     pub(super) fn read(&self) -> Result<DataFrame> {
+        let mut first = 0;
         let parts = self.files.iter().map(|file| {
-            let rows = 0..file.height();
-            Ok(self.items(file, rows)?)
+            let part = self.items(first, file, 0..file.height());
+            first += file.height();
+            Ok(part?)
         });
         stack(parts.collect::<Result<_>>()?)
     }
@@ -94,8 +118,9 @@ impl Vectors {
             let mut first = 0;
             for file in &self.files {
                 for rows in file.batches(BATCH / self.dimension.max(1)) {
-                    let batch = self.items(file, rows.clone());
-                    let batch = batch.map(|batch| (first + rows.start, batch));
+                    let place = first + rows.start;
+                    let batch = self.items(first, file, rows);
+                    let batch = batch.map(|batch| (place, batch));
                     if sender.send(batch).is_err() {
                         return;
                     }
@@ -139,9 +164,14 @@ impl Vectors {
         }
     }
 
-    /// Rows of a file with columns [`ITEM`], [`MODALITY`], [`LABEL`] if a file has labels, `embedding` and
-    /// `embedding_error`.
-    fn items(&self, file: &EmbeddingsFile, rows: Range<usize>) -> Result<DataFrame, FrameError> {
+    /// Rows of a file, whose first is number `first` among all, with columns [`ITEM`], [`MODALITY`], [`LABEL`] if there are
+    /// labels, `embedding` and `embedding_error`.
+    fn items(
+        &self,
+        first: usize,
+        file: &EmbeddingsFile,
+        rows: Range<usize>,
+    ) -> Result<DataFrame, FrameError> {
         let frame = file.read(rows.clone())?;
         let is_text = |name: &&str| frame.column(name).is_ok_and(|c| c.dtype().is_string());
         let file_name = match self.files.len() {
@@ -158,6 +188,7 @@ impl Vectors {
         let items = match NAMES.iter().find(|name| is_text(name)) {
             Some(name) => frame.column(name)?.clone(),
             None => rows
+                .clone()
                 .map(|row| Some(format!("{file_name}row {row}")))
                 .collect::<StringChunked>()
                 .into_column(),
@@ -177,11 +208,17 @@ impl Vectors {
             frame.column(EMBEDDING)?.clone(),
             reasons.into_column().with_name(EMBEDDING_ERROR.into()),
         ];
-        if self.files.iter().any(|file| file.has_column(LABEL)) {
-            columns.push(match frame.column(LABEL) {
-                Ok(labels) => labels.cast(&DataType::String)?,
-                Err(_) => Column::full_null(LABEL.into(), frame.height(), &DataType::String),
-            });
+        let has_labels = self.files.iter().any(|file| file.has_column(LABEL));
+        match (&self.labels, frame.column(LABEL)) {
+            (Some(labels), _) => {
+                columns.push(labels.slice((first + rows.start) as i64, rows.len()));
+            }
+            (None, Ok(labels)) => columns.push(labels.cast(&DataType::String)?),
+            (None, Err(_)) if has_labels => {
+                let labels = Column::full_null(LABEL.into(), rows.len(), &DataType::String);
+                columns.push(labels);
+            }
+            (None, Err(_)) => (),
         }
         // A table that `embed` wrote knows what its items are.
         if is_text(&MODALITY) {

@@ -110,6 +110,21 @@ enum Split {
     AllHeldOut,
     /// Rows fitted, rows held out.
     Rows(Vec<usize>, Vec<usize>),
+    /// All rows are drawn from more.
+    Sample(Population),
+}
+
+/// What is known of all items where a report looks at a sample of them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Population {
+    /// Items the model was fitted to.
+    pub n_train: usize,
+    /// Items held out.
+    pub n_test: usize,
+    /// Mean log-likelihood of those fitted, in nats against the surface measure; `None` if there are none.
+    pub train_log_likelihood: Option<f64>,
+    /// Mean log-likelihood of those held out; `None` if there are none.
+    pub test_log_likelihood: Option<f64>,
 }
 
 /// Collects what a report is made of; see [`Report::builder`].
@@ -168,6 +183,13 @@ impl<'a> ReportBuilder<'a> {
     /// fitted items and no criterion that rests on it.
     pub fn held_out(mut self) -> Self {
         self.split = Split::AllHeldOut;
+        self
+    }
+
+    /// The rows are a random sample of more, of which this is known. Log-likelihoods and criteria are then those of all, and the
+    /// rest of the report, counts with it, is of the sample.
+    pub fn sample_of(mut self, population: Population) -> Self {
+        self.split = Split::Sample(population);
         self
     }
 
@@ -434,20 +456,11 @@ impl<'a> ReportBuilder<'a> {
     }
 
     fn evaluation(&self, sweep: &Sweep) -> Result<Evaluation, ReportError> {
-        let n = self.embeddings.nrows();
-        let (train, test) = match &self.split {
-            Split::AllFitted => ((0..n).collect(), Vec::new()),
-            Split::AllHeldOut => (Vec::new(), (0..n).collect()),
-            Split::Rows(train, test) => (train.clone(), test.clone()),
-        };
-        let total = |rows: &[usize]| {
-            let densities = rows.iter().map(|&row| sweep.ln_densities[row]);
-            (!rows.is_empty()).then(|| densities.sum::<f64>())
-        };
-        let (train_total, n_train) = (total(&train), train.len() as f64);
-        let train_log_likelihood = train_total.map(|total| total / n_train);
-        let test_log_likelihood = total(&test).map(|total| total / test.len() as f64);
-        let gap = |test| train_log_likelihood.map(|train| train - test);
+        let population = self.population(sweep);
+        let train = population.train_log_likelihood;
+        let gap = |test| train.map(|train| train - test);
+        let n_train = population.n_train as f64;
+        let criterion = |penalty: f64| train.map(|train| penalty - 2.0 * n_train * train);
         let n_parameters = self.model.n_parameters();
         let (mut known, mut assigned, mut numbers) = (Vec::new(), Vec::new(), HashMap::new());
         for (item, &component) in self.items.iter().zip(&sweep.assigned) {
@@ -461,18 +474,42 @@ impl<'a> ReportBuilder<'a> {
             (!known.is_empty()).then(|| metric(&known, &assigned))
         };
         Ok(Evaluation {
-            train_log_likelihood,
-            test_log_likelihood,
-            generalisation_gap: test_log_likelihood.and_then(gap),
+            train_log_likelihood: train,
+            test_log_likelihood: population.test_log_likelihood,
+            generalisation_gap: population.test_log_likelihood.and_then(gap),
             n_parameters,
-            bic: train_total.map(|total| n_parameters as f64 * n_train.ln() - 2.0 * total),
-            aic: train_total.map(|total| 2.0 * n_parameters as f64 - 2.0 * total),
+            bic: criterion(n_parameters as f64 * n_train.ln()),
+            aic: criterion(2.0 * n_parameters as f64),
             silhouette: metrics::cosine_silhouette(self.embeddings, &sweep.assigned)?,
-            n_train: train.len(),
-            n_test: test.len(),
+            n_train: population.n_train,
+            n_test: population.n_test,
+            n_sampled: matches!(self.split, Split::Sample(_)).then(|| self.embeddings.nrows()),
             nmi: compare(metrics::normalized_mutual_information),
             ari: compare(metrics::adjusted_rand_index),
         })
+    }
+
+    fn population(&self, sweep: &Sweep) -> Population {
+        let n = self.embeddings.nrows();
+        let of = |train: &[usize], test: &[usize]| {
+            let mean = |rows: &[usize]| {
+                let densities = rows.iter().map(|&row| sweep.ln_densities[row]);
+                (!rows.is_empty()).then(|| densities.sum::<f64>() / rows.len() as f64)
+            };
+            Population {
+                n_train: train.len(),
+                n_test: test.len(),
+                train_log_likelihood: mean(train),
+                test_log_likelihood: mean(test),
+            }
+        };
+        let all: Vec<usize> = (0..n).collect();
+        match &self.split {
+            Split::AllFitted => of(&all, &[]),
+            Split::AllHeldOut => of(&[], &all),
+            Split::Rows(train, test) => of(train, test),
+            Split::Sample(population) => *population,
+        }
     }
 
     fn modality_gap(&self) -> Option<ModalityGap> {

@@ -23,8 +23,8 @@ impl Report {
     }
 
     /// How good the model is: `train_log_likelihood, test_log_likelihood` (nats per item, surface
-    /// measure), `n_parameters, bic, aic, silhouette, n_train, n_test`, `nmi, ari` with labels, and `modality_gap` with
-    /// texts and images. What needs fitted items is null where all are held out.
+    /// measure), `n_parameters, bic, aic, silhouette, n_train, n_test`, `n_sampled` where the rest is of a sample, `nmi, ari`
+    /// with labels, and `modality_gap` with texts and images. What needs fitted items is null where all are held out.
     ///
     /// # Errors
     /// The data cannot be turned into JSON.

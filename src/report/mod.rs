@@ -44,7 +44,7 @@ use crate::mixture::VonMisesFisherMixture;
 use crate::whole_file::write_whole;
 use figures::Figure;
 
-pub use builder::{Item, Modality, ReportBuilder};
+pub use builder::{Item, Modality, Population, ReportBuilder};
 pub use errors::ReportError;
 pub use summary::{
     Component, ConvergenceInfo, Entropies, Evaluation, Exemplar, LabelShare, LabelTable, Map,

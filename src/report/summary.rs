@@ -139,6 +139,9 @@ pub struct Evaluation {
     pub n_train: usize,
     /// Items held out.
     pub n_test: usize,
+    /// Items that all but the log-likelihoods and criteria rests on, where they are a random sample.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub n_sampled: Option<usize>,
     /// Normalised mutual information with the labels; absent without labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nmi: Option<f64>,

@@ -41,6 +41,13 @@ pub(crate) const GAP: &str = "Encoders such as CLIP place texts and images in tw
 pub(crate) fn verdicts(summary: &Summary) -> Vec<String> {
     let evaluation = &summary.evaluation;
     let mut out = Vec::new();
+    if let Some(sampled) = evaluation.n_sampled {
+        out.push(format!(
+            "This page looks at {} drawn at random of {}; log-likelihoods, BIC and AIC are of all of them.",
+            counted(sampled, "item"),
+            count(evaluation.n_train + evaluation.n_test)
+        ));
+    }
     let fitted = evaluation.train_log_likelihood;
     if let Some(((test, gap), train)) = evaluation
         .test_log_likelihood

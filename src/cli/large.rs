@@ -1,0 +1,144 @@
+//! `vmfmix fit` of embeddings larger than memory: they stay in their files, and every pass reads them.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use linfa::ParamGuard;
+use polars::prelude::*;
+use rand::SeedableRng;
+use rand_xoshiro::Xoshiro256Plus;
+
+use super::analysis::{Analysis, OutputFolder, split};
+use super::args::FitArgs;
+use super::inputs::{Inputs, Notes, stack};
+use super::vectors::Vectors;
+use crate::frame::{EMBEDDING, FrameError, Shards, io};
+use crate::mixture::VonMisesFisherMixture;
+use crate::progress::Progress;
+use crate::report::{Population, Report};
+
+/// Rows that the report looks at.
+const SAMPLED: usize = 20_000;
+
+/// Rows without an embedding that the report names.
+const SKIPPED: usize = 1000;
+
+/// Fits, evaluates and writes everything into the folder.
+pub(super) fn run(
+    args: &FitArgs,
+    vectors: Vectors,
+    output: &OutputFolder,
+    progress: &Arc<dyn Progress>,
+) -> Result<Report> {
+    let remedy = "or keep the embeddings in memory with --memory-share 1";
+    if args.size.select.is_some() {
+        bail!(
+            "embeddings larger than memory are fitted for one number of components: give -k, {remedy}"
+        );
+    }
+    if args.data.center_by_modality || args.names.zero_shot_labels.is_some() {
+        bail!(
+            "embeddings larger than memory are neither centred nor labelled: leave that out, {remedy}"
+        );
+    }
+    let vectors = vectors.labelled(args.data.labels.as_deref())?;
+    let shards = Shards::open(&vectors.paths(), output.create()?)?;
+    let present = shards.present();
+    let (train, test) = split(
+        present.len(),
+        args.mixture.test_split,
+        args.mixture.random_state,
+    );
+    let places = |chosen: &[usize]| chosen.iter().map(|&at| present[at]).collect::<Vec<_>>();
+    let start = Instant::now();
+    let params = args
+        .mixture
+        .params(args.size.n_components, &train, present.len(), progress)?
+        .check()?;
+    let points = |chosen: &[usize]| -> Result<_, FrameError> {
+        Ok(shards
+            .points(places(chosen))?
+            .block_size(params.block_size()))
+    };
+    let train_points = points(&train)?;
+    let model = params
+        .fit_observations(&train_points)
+        .with_context(|| format!("cannot fit {} points", train.len()))?;
+    let seconds = start.elapsed().as_secs_f64();
+    let held_out = (!test.is_empty()).then(|| points(&test)).transpose()?;
+    let population = Population {
+        n_train: train.len(),
+        n_test: test.len(),
+        train_log_likelihood: Some(model.score_observations(&train_points)?),
+        test_log_likelihood: held_out
+            .map(|points| model.score_observations(&points))
+            .transpose()?,
+    };
+    let seen = assign(&vectors, &model, &places(&train), args, output, progress)?;
+    let inputs = Inputs {
+        frame: seen,
+        description: vectors.description(),
+        names: None,
+        notes: Notes::default(),
+    };
+    Analysis::new(inputs, &args.data)?.report_on_sample(&model, output, |report| {
+        args.mixture
+            .describe(report.sample_of(population), seconds)
+            .setting("embeddings", "read from disk in every pass")
+    })
+}
+
+/// Writes what becomes of every row, batch after batch; returns some rows for the report: those without an embedding, and a
+/// random sample of the others.
+fn assign(
+    vectors: &Vectors,
+    model: &VonMisesFisherMixture,
+    train: &[usize],
+    args: &FitArgs,
+    output: &OutputFolder,
+    progress: &Arc<dyn Progress>,
+) -> Result<DataFrame> {
+    let n = vectors.height();
+    let mut fitted = vec![false; n];
+    train.iter().for_each(|&row| fitted[row] = true);
+    let mut rng = Xoshiro256Plus::seed_from_u64(args.mixture.random_state);
+    let mut sampled = vec![false; n];
+    let sample = rand::seq::index::sample(&mut rng, n, SAMPLED.min(n));
+    sample.iter().for_each(|row| sampled[row] = true);
+    let (mut seen, mut skipped) = (Vec::new(), 0);
+    thread::scope(|scope| {
+        let assigned = vectors.batches(scope).map(|batch| {
+            let (first, batch) = batch?;
+            let present = batch.column(EMBEDDING)?.is_not_null();
+            let chosen = present
+                .iter()
+                .zip(&sampled[first..])
+                .map(|(present, &sampled)| {
+                    let is_present = present == Some(true);
+                    skipped += usize::from(!is_present);
+                    Some(if is_present {
+                        sampled
+                    } else {
+                        skipped <= SKIPPED
+                    })
+                });
+            seen.push(batch.filter(&chosen.collect())?);
+            let split = present
+                .iter()
+                .zip(&fitted[first..])
+                .map(|(present, fitted)| {
+                    let split = if *fitted { "train" } else { "test" };
+                    (present == Some(true)).then_some(split)
+                });
+            let split: StringChunked = split.collect();
+            let mut assigned = vectors.assign(first, &batch, model)?.drop(EMBEDDING)?;
+            assigned.with_column(split.with_name("split".into()).into_column())?;
+            progress.update("assigning", first + batch.height(), n);
+            Ok(assigned)
+        });
+        io::write_batches(output.assignments(), assigned)
+    })?;
+    stack(seen)
+}
