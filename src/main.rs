@@ -1,9 +1,9 @@
-//! The command line: arguments in, an exit code out (0 done, 1 failed, 2 called wrongly).
+//! The command line: arguments in, an exit code out (0 done, 1 failed, 2 called wrongly, 130 interrupted).
 
 use clap::Parser;
 use std::io::{self, ErrorKind};
 use std::process::ExitCode;
-use vmfmix::cli::Cli;
+use vmfmix::cli::{Cli, INTERRUPTED, Interrupted};
 
 fn main() -> ExitCode {
     match Cli::parse().run() {
@@ -12,7 +12,10 @@ fn main() -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+            match error.is::<Interrupted>() {
+                true => INTERRUPTED.into(),
+                false => ExitCode::FAILURE,
+            }
         }
     }
 }

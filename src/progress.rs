@@ -4,6 +4,12 @@
 pub trait Progress: Send + Sync {
     /// `done` of at most `total` units of `stage` are ready.
     fn update(&self, stage: &str, done: usize, total: usize);
+
+    /// Whether to stop early. Embedding asks before each batch, and then ends with
+    /// [`EncoderError::Cancelled`](crate::encoder::EncoderError::Cancelled).
+    fn is_cancelled(&self) -> bool {
+        false
+    }
 }
 
 /// Listens to nothing.

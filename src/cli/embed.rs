@@ -2,13 +2,14 @@
 //!
 //! Shards lie in a folder beside the output until all are there; each is written whole. A run that was killed leaves
 //! finished shards behind, and `--resume` makes the others: a shard never depends on another, so the table comes out the
-//! same byte by byte.
+//! same byte by byte. Ctrl-C ends a run after the batch that the encoder is at.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, ensure};
 use polars::prelude::*;
@@ -18,8 +19,9 @@ use sha2::{Digest, Sha256};
 use super::args::EmbedArgs;
 use super::inputs::{self, ITEM, LABEL, MODALITY};
 use super::progress::listener;
-use crate::encoder::{self, Encoder, Picture, Tower};
-use crate::frame::{EMBEDDING, EMBEDDING_ERROR, EMBEDDING_TRUNCATED, EmbedOptions, io};
+use super::{INTERRUPTED, Interrupted};
+use crate::encoder::{self, Encoder, EncoderError, Picture, Tower};
+use crate::frame::{EMBEDDING, EMBEDDING_ERROR, EMBEDDING_TRUNCATED, EmbedOptions, FrameError, io};
 use crate::progress::Progress;
 use crate::whole_file::write_whole;
 
@@ -37,6 +39,8 @@ pub(super) fn run(args: &EmbedArgs) -> Result<()> {
     }
     let job = Job::new(args, &*encoder, &parts)?;
     let shards = Shards::open(&args.output, &job, args.resume)?;
+    // From here on something could be lost; before, Ctrl-C may end the program as it always does.
+    stop_on_ctrl_c(args.items.quiet);
 
     let total = job.items;
     let mut done = 0;
@@ -53,7 +57,8 @@ pub(super) fn run(args: &EmbedArgs) -> Result<()> {
                 };
                 let options = args.items.options(Arc::new(whole));
                 let items = frame.slice(start as i64, rows);
-                let shard = embed(items, *tower, &*encoder, &options)?;
+                let shard = embed(items, *tower, &*encoder, &options)
+                    .map_err(|error| shards.interrupted(error, done, total))?;
                 io::write_parquet(&shard, &path)?;
             }
             done += rows;
@@ -81,6 +86,22 @@ pub(super) fn run(args: &EmbedArgs) -> Result<()> {
         println!("{line}: {}", args.output.display());
     }
     Ok(())
+}
+
+/// Set by the first Ctrl-C; the second ends the program at once.
+static STOP: AtomicBool = AtomicBool::new(false);
+
+fn stop_on_ctrl_c(quiet: bool) {
+    let handler = move || {
+        if STOP.swap(true, Ordering::Relaxed) {
+            std::process::exit(INTERRUPTED.into());
+        }
+        if !quiet {
+            eprintln!("stopping after this batch; press Ctrl-C again to stop at once");
+        }
+    };
+    // Without a handler Ctrl-C ends the program at once, after which --resume goes on as well.
+    let _ = ctrlc::set_handler(handler);
 }
 
 /// Items, embedded, with the same columns for texts and pictures.
@@ -209,6 +230,19 @@ impl Shards {
         Ok(Shards { folder })
     }
 
+    /// The error of a shard, or what is finished if it was asked to stop.
+    fn interrupted(&self, error: anyhow::Error, done: usize, total: usize) -> anyhow::Error {
+        match error.downcast_ref() {
+            Some(FrameError::Encoder(EncoderError::Cancelled)) => Interrupted {
+                done,
+                total,
+                shards: self.folder.join("*.parquet"),
+            }
+            .into(),
+            _ => error,
+        }
+    }
+
     fn path(&self, shard: usize) -> PathBuf {
         self.folder.join(format!("{shard:06}.parquet"))
     }
@@ -225,7 +259,7 @@ impl Shards {
     }
 }
 
-/// Progress of a shard as progress of the whole.
+/// Progress of a shard as progress of the whole, until Ctrl-C.
 struct Whole {
     inner: Arc<dyn Progress>,
     /// Items before the shard.
@@ -236,5 +270,9 @@ struct Whole {
 impl Progress for Whole {
     fn update(&self, stage: &str, done: usize, _total: usize) {
         self.inner.update(stage, self.done + done, self.total);
+    }
+
+    fn is_cancelled(&self) -> bool {
+        STOP.load(Ordering::Relaxed)
     }
 }

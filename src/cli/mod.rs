@@ -19,9 +19,29 @@ mod values;
 mod vectors;
 mod vmf;
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 pub use args::Cli;
 use args::Command;
+
+/// Exit code of a program that Ctrl-C ended: 128 and the number of the signal.
+pub const INTERRUPTED: u8 = 130;
+
+/// Ctrl-C ended an `embed` before all items were embedded.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "interrupted: {done} of {total} items are embedded; go on with --resume, or use what is there: vmfmix fit --embeddings '{}'",
+    shards.display()
+)]
+pub struct Interrupted {
+    /// Items in finished shards.
+    pub done: usize,
+    /// Items in all.
+    pub total: usize,
+    /// The finished shards, as a pattern.
+    pub shards: PathBuf,
+}
 
 impl Cli {
     /// Does what the arguments say.

@@ -373,9 +373,29 @@ pub enum EncoderError {
         cause: Cause,
     },
 
+    /// A single item that the device has no memory for.
+    #[error(
+        "the device has no memory even for one item at a time ({cause}); end other programs that use it, take a smaller model, or use the device cpu"
+    )]
+    OutOfMemory {
+        /// The failed computation.
+        cause: Box<EncoderError>,
+    },
+
+    /// The listener asked to stop.
+    #[error("stopped before all items were embedded, as was asked; call again to embed them")]
+    Cancelled,
+
     /// No text and no image.
     #[error("the item is null; leave it out, or keep it and get a null embedding")]
     NullItem,
+
+    /// An address where a file was expected.
+    #[error("`{url}` is a URL; download it first and give the path of the file")]
+    Url {
+        /// What was given.
+        url: String,
+    },
 
     /// An image without a byte.
     #[error("the image is empty (0 bytes); the file was not written or not downloaded completely")]
@@ -439,6 +459,21 @@ pub enum EncoderError {
 }
 
 impl EncoderError {
+    /// Whether the device had no memory left, so that a smaller batch may fit.
+    #[must_use]
+    pub fn is_out_of_memory(&self) -> bool {
+        match self {
+            EncoderError::OutOfMemory { .. } => true,
+            // The driver's error has no type here: candle boxes it, and builds without CUDA do not know it.
+            EncoderError::Inference { cause } => {
+                let text = cause.to_string();
+                let signs = ["OUT_OF_MEMORY", "out of memory", "ALLOC_FAILED"];
+                signs.iter().any(|sign| text.contains(sign))
+            }
+            _ => false,
+        }
+    }
+
     /// [`EncoderError::ConfigValue`].
     pub(super) fn config_value(
         path: &Path,

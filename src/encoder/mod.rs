@@ -70,6 +70,7 @@ pub use clip::ClipEncoder;
 pub use device::Device;
 pub use errors::EncoderError;
 pub use load::load;
+pub(crate) use picture::is_url;
 pub use picture::{DEFAULT_MAX_PIXELS, DecodeOptions, ImageSource, Picture};
 pub use preprocess::Preprocessing;
 pub(crate) use rows::to_unit_rows;

@@ -5,6 +5,7 @@
 //! white, which nobody wants). JPEG, PNG, GIF, BMP and TIFF give Pillow's bytes; lossy WebP may differ from Pillow by a few
 //! levels in a byte, because the decoders round differently.
 
+use std::borrow::Cow;
 use std::io::{Cursor, ErrorKind};
 use std::path::Path;
 
@@ -47,17 +48,63 @@ pub enum ImageSource<'a> {
     Bytes(&'a [u8]),
 }
 
-impl ImageSource<'_> {
+impl<'a> ImageSource<'a> {
     /// Reads and decodes the image.
     ///
     /// # Errors
     /// See [`Picture::open`] and [`Picture::decode`].
     pub fn read(&self, options: &DecodeOptions) -> Result<Picture, EncoderError> {
+        self.decode(&self.bytes()?, options)
+    }
+
+    /// The bytes of the file.
+    pub(super) fn bytes(&self) -> Result<Cow<'a, [u8]>, EncoderError> {
+        let path = match self {
+            ImageSource::Bytes(bytes) => return Ok(Cow::Borrowed(bytes)),
+            ImageSource::Path(path) => path,
+        };
+        if path.is_dir() {
+            return Err(self.in_file(EncoderError::ImageIsFolder));
+        }
+        std::fs::read(path).map(Cow::Owned).map_err(|cause| {
+            let shown = path.to_string_lossy();
+            match is_url(&shown) {
+                true => EncoderError::Url { url: shown.into() },
+                false => EncoderError::Unreadable {
+                    path: path.into(),
+                    cause,
+                },
+            }
+        })
+    }
+
+    /// Decodes the bytes of this file.
+    pub(super) fn decode(
+        &self,
+        bytes: &[u8],
+        options: &DecodeOptions,
+    ) -> Result<Picture, EncoderError> {
+        Picture::decode(bytes, options).map_err(|cause| self.in_file(cause))
+    }
+
+    /// The error, and which file it is about.
+    fn in_file(&self, cause: EncoderError) -> EncoderError {
         match self {
-            ImageSource::Path(path) => Picture::open(path, options),
-            ImageSource::Bytes(bytes) => Picture::decode(bytes, options),
+            ImageSource::Bytes(_) => cause,
+            ImageSource::Path(path) => EncoderError::InFile {
+                path: path.into(),
+                cause: Box::new(cause),
+            },
         }
     }
+}
+
+/// Whether a text begins as a URL does: a scheme, then `://` (RFC 3986, section 3.1).
+pub(crate) fn is_url(text: &str) -> bool {
+    let is_of_a_scheme = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
+    text.split_once("://").is_some_and(|(scheme, _)| {
+        scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && scheme.chars().all(is_of_a_scheme)
+    })
 }
 
 /// A decoded image: 8-bit RGB, row by row from the top.
@@ -106,22 +153,10 @@ impl Picture {
     /// Reads and decodes an image file.
     ///
     /// # Errors
-    /// [`EncoderError::Unreadable`] if the file cannot be read, otherwise [`EncoderError::InFile`] around what
-    /// [`Picture::decode`] says, or around [`EncoderError::ImageIsFolder`].
+    /// [`EncoderError::Unreadable`] if the file cannot be read, [`EncoderError::Url`] if `path` is none, otherwise
+    /// [`EncoderError::InFile`] around what [`Picture::decode`] says, or around [`EncoderError::ImageIsFolder`].
     pub fn open(path: &Path, options: &DecodeOptions) -> Result<Self, EncoderError> {
-        let decoded = if path.is_dir() {
-            Err(EncoderError::ImageIsFolder)
-        } else {
-            let bytes = std::fs::read(path).map_err(|cause| EncoderError::Unreadable {
-                path: path.into(),
-                cause,
-            })?;
-            Picture::decode(&bytes, options)
-        };
-        decoded.map_err(|cause| EncoderError::InFile {
-            path: path.into(),
-            cause: Box::new(cause),
-        })
+        ImageSource::Path(path).read(options)
     }
 
     /// Decodes the bytes of an image file.
@@ -406,6 +441,26 @@ mod tests {
             error.to_string().contains("missing.png could not be read"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn knows_a_url_from_a_path() {
+        for url in ["http://a/b.png", "https://a", "s3://bucket/key", "a+b://x"] {
+            assert!(is_url(url), "{url}");
+            let error = Picture::open(url.as_ref(), &DecodeOptions::default()).unwrap_err();
+            let expected = format!("`{url}` is a URL; download it first");
+            assert!(error.to_string().starts_with(&expected), "{error}");
+        }
+        for path in [
+            "a/b.png",
+            "/a://b",
+            "C:\\a.png",
+            "://a",
+            "a b://c",
+            "1a://b",
+        ] {
+            assert!(!is_url(path), "{path}");
+        }
     }
 
     #[test]

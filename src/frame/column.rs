@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use polars::prelude::*;
 
 use super::FrameError;
-use crate::encoder::ImageSource;
+use crate::encoder::{ImageSource, is_url};
 
 /// The texts of a string column; nulls stay nulls.
 pub(super) fn texts<'a>(
@@ -19,49 +19,73 @@ pub(super) fn texts<'a>(
     }
 }
 
-/// A column of images; nulls stay nulls.
-pub(super) enum Images<'a> {
-    Paths(Vec<Option<PathBuf>>),
-    Bytes(Vec<Option<&'a [u8]>>),
+/// A column of images; nulls stay nulls. Where a row has both bytes and a path, the bytes are the image.
+pub(super) struct Images {
+    bytes: BinaryChunked,
+    paths: Vec<Option<PathBuf>>,
 }
 
-impl<'a> Images<'a> {
-    /// The images of a column of paths, taken below `root` where they are relative, or of encoded bytes.
+impl Images {
+    /// The images of a column of paths, taken below `root` where they are relative, of encoded bytes, or of structs of
+    /// both, as Hugging Face writes them.
     pub(super) fn of(
-        frame: &'a DataFrame,
+        frame: &DataFrame,
         column: &str,
         root: Option<&Path>,
     ) -> Result<Self, FrameError> {
         let series = frame.column(column)?.as_materialized_series();
-        let below_root = |path: &str| root.map_or_else(|| path.into(), |root| root.join(path));
-        match series.dtype() {
-            DataType::String => Ok(Self::Paths(
-                series
-                    .str()?
-                    .iter()
-                    .map(|path| path.map(below_root))
-                    .collect(),
-            )),
-            DataType::Binary => Ok(Self::Bytes(series.binary()?.iter().collect())),
-            other => Err(wrong_type(
+        let wrong = || {
+            wrong_type(
                 column,
-                other,
-                "a column of paths (strings) or of encoded images (binary)",
-            )),
-        }
+                series.dtype(),
+                "a column of paths (strings), of encoded images (binary) or of structs with the fields `bytes` (binary) and `path` (string)",
+            )
+        };
+        let nulls = |dtype| Series::full_null(PlSmallStr::EMPTY, series.len(), &dtype);
+        let (bytes, paths) = match series.dtype() {
+            DataType::String => (nulls(DataType::Binary), series.clone()),
+            DataType::Binary => (series.clone(), nulls(DataType::String)),
+            DataType::Struct(_) => {
+                // A column without a value may have lost its type.
+                let field = |name: &str, dtype: DataType| {
+                    let field = series.struct_()?.field_by_name(name);
+                    let field = field.map_err(|_| wrong())?;
+                    let is_present = series.is_not_null();
+                    match field.dtype() {
+                        found if *found == dtype => Ok(field.zip_with(&is_present, &nulls(dtype))?),
+                        DataType::Null => Ok(nulls(dtype)),
+                        _ => Err(wrong()),
+                    }
+                };
+                (
+                    field("bytes", DataType::Binary)?,
+                    field("path", DataType::String)?,
+                )
+            }
+            _ => return Err(wrong()),
+        };
+        let below_root = |path: &str| match root {
+            Some(root) if !is_url(path) => root.join(path),
+            _ => path.into(),
+        };
+        Ok(Self {
+            bytes: bytes.binary()?.clone(),
+            paths: paths
+                .str()?
+                .iter()
+                .map(|path| path.map(below_root))
+                .collect(),
+        })
     }
 
     pub(super) fn sources(&self) -> Vec<Option<ImageSource<'_>>> {
-        match self {
-            Self::Paths(paths) => paths
-                .iter()
-                .map(|path| path.as_deref().map(ImageSource::Path))
-                .collect(),
-            Self::Bytes(all) => all
-                .iter()
-                .map(|bytes| bytes.map(ImageSource::Bytes))
-                .collect(),
-        }
+        let pairs = self.bytes.iter().zip(&self.paths);
+        pairs
+            .map(|(bytes, path)| {
+                let path = path.as_deref().map(ImageSource::Path);
+                bytes.map(ImageSource::Bytes).or(path)
+            })
+            .collect()
     }
 }
 

@@ -58,7 +58,7 @@ impl EmbedOptions {
         self
     }
 
-    /// Who is told of every batch (nobody).
+    /// Who is told of every batch, and may end the work early (nobody).
     pub fn progress(mut self, progress: Arc<dyn Progress>) -> Self {
         self.progress = progress;
         self
@@ -73,6 +73,17 @@ pub trait FrameExt {
     ///
     /// # Errors
     /// There is no such column of strings, or the encoder fails.
+    ///
+    /// # Example
+    /// ```
+    /// use vmfmix::prelude::*;
+    ///
+    /// let encoder = ClipEncoder::load("datasets/tiny-clip", Device::Cpu)?;
+    /// let frame = io::text_file("datasets/shapes/captions.txt")?.head(Some(5));
+    /// let embedded = frame.embed_text("text", &encoder)?;
+    /// assert_eq!(embedded.embeddings("embedding")?.view().dim(), (5, 64));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn embed_text(&self, column: &str, encoder: &dyn Encoder) -> Result<DataFrame, FrameError> {
         self.embed_text_with(column, encoder, &EmbedOptions::default())
     }
@@ -81,6 +92,20 @@ pub trait FrameExt {
     ///
     /// # Errors
     /// As there.
+    ///
+    /// # Example
+    /// ```
+    /// use vmfmix::frame::EmbedOptions;
+    /// use vmfmix::prelude::*;
+    ///
+    /// let encoder = ClipEncoder::load("datasets/tiny-clip", Device::Cpu)?;
+    /// let frame = io::text_file("datasets/shapes/captions.txt")?.head(Some(5));
+    /// let options = EmbedOptions::default().output("caption");
+    /// let embedded = frame.embed_text_with("text", &encoder, &options)?;
+    /// assert_eq!(embedded.embeddings("caption")?.view().dim(), (5, 64));
+    /// assert_eq!(embedded.column("caption_truncated")?.bool()?.sum(), Some(0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn embed_text_with(
         &self,
         column: &str,
@@ -88,11 +113,25 @@ pub trait FrameExt {
         options: &EmbedOptions,
     ) -> Result<DataFrame, FrameError>;
 
-    /// Adds the unit vectors of a column of image paths (strings) or encoded images (binary) as column `embedding`,
-    /// and column `embedding_error` with the reason where an image cannot be read and its embedding is null.
+    /// Adds the unit vectors of a column of images as column `embedding`, of type `Array(Float32, D)`, and column
+    /// `embedding_error` with the reason where an image cannot be read and its embedding is null. Images are paths
+    /// (strings), encoded images (binary), or, as Hugging Face writes them, structs of `bytes` and `path`, where the
+    /// bytes are taken if there are any.
     ///
     /// # Errors
     /// There is no such column, or the encoder fails. An unreadable image is not an error.
+    ///
+    /// # Example
+    /// ```
+    /// use vmfmix::prelude::*;
+    ///
+    /// let encoder = ClipEncoder::load("datasets/tiny-clip", Device::Cpu)?;
+    /// let frame = io::image_folder("datasets/shapes/images")?.head(Some(5));
+    /// let embedded = frame.embed_images("path", &encoder)?;
+    /// assert_eq!(embedded.embeddings("embedding")?.view().dim(), (5, 64));
+    /// assert_eq!(embedded.column("embedding_error")?.null_count(), 5);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn embed_images(&self, column: &str, encoder: &dyn Encoder) -> Result<DataFrame, FrameError> {
         self.embed_images_with(column, encoder, &EmbedOptions::default())
     }

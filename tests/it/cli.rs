@@ -702,6 +702,56 @@ fn every_subcommand_with_flags_shows_examples() {
 }
 
 #[test]
+#[cfg(unix)]
+fn ctrl_c_leaves_finished_shards_and_resume_ends_with_the_same_bytes() {
+    let folder = TempDir::new().unwrap();
+    let texts: String = (0..6000).map(|i| format!("a red circle {i}\n")).collect();
+    fs::write(folder.path().join("texts.txt"), texts).unwrap();
+    let clip = dataset("tiny-clip");
+    let args = |output| {
+        let items = ["embed", "--text-file", "texts.txt", "--clip-model", &clip];
+        [&items[..], &["--shard-size", "256", "--output", output]].concat()
+    };
+    succeed(folder.path(), &args("whole.parquet"));
+
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vmfmix"));
+    let mut child = command
+        .current_dir(folder.path())
+        .args(args("stopped.parquet"))
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let shards = folder.path().join("stopped.parquet.shards");
+    while !shards.join("000000.parquet").exists() && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    let pid = child.id().to_string();
+    let killed = Command::new("kill").args(["-INT", &pid]).status().unwrap();
+    assert!(killed.success());
+    let output = child.wait_with_output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(130), "{error}");
+
+    let finished = fs::read_dir(&shards).unwrap().flatten();
+    let paths = finished.map(|entry| entry.path());
+    let items: usize = paths
+        .filter(|path| path.extension().is_some_and(|e| e == "parquet"))
+        .map(|path| vmfmix::frame::io::embeddings_file(path).unwrap().height())
+        .sum();
+    let expected = format!(
+        "interrupted: {items} of 6000 items are embedded; go on with --resume, or use what is there: \
+         vmfmix fit --embeddings 'stopped.parquet.shards/*.parquet'"
+    );
+    assert!(error.contains(&expected), "{error}");
+    succeed(
+        folder.path(),
+        &[&args("stopped.parquet")[..], &["--resume"]].concat(),
+    );
+    let bytes = |name| fs::read(folder.path().join(name)).unwrap();
+    assert!(bytes("stopped.parquet") == bytes("whole.parquet"));
+}
+
+#[test]
 fn models_lists_the_nine_of_openai() {
     let folder = TempDir::new().unwrap();
     let out = succeed(folder.path(), &["models"]);

@@ -6,7 +6,8 @@ use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256Plus;
 use vmfmix::encoder::{ClipEncoder, Device, PromptTemplate, ZeroShotLabels};
 use vmfmix::frame::{
-    EMBEDDING, Embeddings, FrameExt, describe_components, label_components, modality_gap,
+    EMBEDDING, EmbedOptions, Embeddings, FrameExt, describe_components, label_components,
+    modality_gap,
 };
 use vmfmix::linfa::traits::Fit;
 use vmfmix::mixture::VonMisesFisherMixture;
@@ -448,4 +449,121 @@ fn a_mixture_over_two_kinds_finds_subjects_once_they_are_centred() {
     let centred = frame.center_by(EMBEDDING, "modality").unwrap();
     let (before, after) = (agreement(&frame), agreement(&centred));
     assert!(before < 0.6 && after > 0.95, "{before} {after}");
+}
+
+fn tiny_clip() -> ClipEncoder {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("datasets");
+    ClipEncoder::from_folder(&root.join("tiny-clip"), Device::Cpu).unwrap()
+}
+
+/// The bytes of a drawn picture.
+fn picture(name: &str) -> Vec<u8> {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("datasets");
+    std::fs::read(root.join("shapes/images").join(name)).unwrap()
+}
+
+/// Column `image` as Hugging Face writes it.
+fn hugging_face(bytes: Column, paths: Column) -> DataFrame {
+    let fields = [
+        bytes.with_name("bytes".into()),
+        paths.with_name("path".into()),
+    ];
+    let image = StructChunked::from_columns("image".into(), fields[0].len(), &fields).unwrap();
+    DataFrame::new_infer_height(vec![image.into_column()]).unwrap()
+}
+
+fn reasons(frame: &DataFrame) -> Vec<Option<String>> {
+    let column = frame.column("embedding_error").unwrap().str().unwrap();
+    column
+        .iter()
+        .map(|reason| reason.map(str::to_owned))
+        .collect()
+}
+
+#[test]
+fn images_come_as_paths_as_bytes_or_as_structs_of_both() {
+    let encoder = tiny_clip();
+    let (first, second) = (picture("0000.png"), picture("0001.png"));
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("datasets/shapes/images");
+    let options = EmbedOptions::default().root(root);
+    let vectors = |frame: &DataFrame, rows: &[usize]| {
+        let embedded = frame
+            .embed_images_with("image", &encoder, &options)
+            .unwrap();
+        let column = embedded.column(EMBEDDING).unwrap();
+        assert!(matches!(column.dtype(), DataType::Array(_, 64)));
+        let places: IdxCa = rows.iter().map(|&row| Some(row as IdxSize)).collect();
+        let found = embedded.take(&places).unwrap();
+        (
+            found.embeddings(EMBEDDING).unwrap().view().to_owned(),
+            reasons(&embedded),
+        )
+    };
+    let paths = Column::new("image".into(), ["0000.png", "0001.png"]);
+    let (expected, _) = vectors(&DataFrame::new_infer_height(vec![paths]).unwrap(), &[0, 1]);
+
+    let bytes = Column::new("image".into(), [Some(&first[..]), None, Some(&second[..])]);
+    let binary = DataFrame::new_infer_height(vec![bytes]).unwrap();
+    let (found, why) = vectors(&binary, &[0, 2]);
+    assert_eq!(found, expected);
+    assert!(why[1].as_ref().unwrap().starts_with("the item is null"));
+
+    let both = hugging_face(
+        Column::new("".into(), [Some(&first[..]), None, None]),
+        Column::new("".into(), [Some("of no use"), Some("0001.png"), None]),
+    );
+    let (found, why) = vectors(&both, &[0, 1]);
+    assert_eq!(found, expected);
+    assert!(why[2].as_ref().unwrap().starts_with("the item is null"));
+
+    let whole_row_null = both.column("image").unwrap();
+    let places: IdxCa = [Some(0), None, Some(1)].into_iter().collect();
+    let column = whole_row_null.take(&places).unwrap();
+    let (found, why) = vectors(&DataFrame::new_infer_height(vec![column]).unwrap(), &[0, 2]);
+    assert_eq!(found, expected);
+    assert!(why[1].as_ref().unwrap().starts_with("the item is null"));
+
+    let no_paths = hugging_face(
+        Column::new("".into(), [&first[..], &second[..]]),
+        Column::full_null("".into(), 2, &DataType::Null),
+    );
+    assert_eq!(vectors(&no_paths, &[0, 1]).0, expected);
+}
+
+#[test]
+fn a_url_among_the_paths_is_named_and_the_others_are_embedded() {
+    let urls = ["https://example.org/a.png", "s3://bucket/a.png"];
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("datasets/shapes/images");
+    let paths = Column::new("image".into(), [urls[0], "0000.png", urls[1]]);
+    let frame = DataFrame::new_infer_height(vec![paths]).unwrap();
+    let options = EmbedOptions::default().root(root);
+    let embedded = frame
+        .embed_images_with("image", &tiny_clip(), &options)
+        .unwrap();
+    let why = reasons(&embedded);
+    for (row, url) in [(0, urls[0]), (2, urls[1])] {
+        let expected = format!("`{url}` is a URL; download it first and give the path of the file");
+        assert_eq!(why[row].as_ref(), Some(&expected));
+    }
+    assert_eq!(why[1], None);
+}
+
+#[test]
+fn a_column_that_holds_no_images_says_what_is_needed() {
+    let encoder = tiny_clip();
+    let numbers = Column::new("image".into(), [1, 2]);
+    let words = Column::new("".into(), ["a", "b"]);
+    for frame in [
+        DataFrame::new_infer_height(vec![numbers.clone()]).unwrap(),
+        hugging_face(words.clone(), words.clone()),
+        hugging_face(numbers, words),
+    ] {
+        let error = frame.embed_images("image", &encoder).unwrap_err();
+        assert!(
+            error.to_string().contains(
+                "or of structs with the fields `bytes` (binary) and `path` (string) is needed"
+            ),
+            "{error}"
+        );
+    }
 }
