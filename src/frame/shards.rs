@@ -59,7 +59,7 @@ impl Shards {
         scratch: impl AsRef<Path>,
     ) -> Result<Self, FrameError> {
         let (mut parts, mut absent) = (Vec::<Part>::new(), Vec::new());
-        let mut height = 0;
+        let (mut height, mut dimension) = (0, 0);
         for path in files {
             let file = EmbeddingsFile::open(path)?;
             let (first, path) = (height, file.path().to_owned());
@@ -67,16 +67,17 @@ impl Shards {
             let (matrix, without) = file.into_matrix(scratch.as_ref())?;
             absent.extend(without.into_iter().map(|row| first + row));
             let got = matrix.dim().1;
-            if let Some(before) = parts.last()
-                && got != before.matrix.dim().1
-            {
-                let expected = before.matrix.dim().1;
+            if got == 0 {
+                continue;
+            }
+            if dimension != 0 && got != dimension {
                 return Err(FrameError::Width {
                     path,
                     got,
-                    expected,
+                    expected: dimension,
                 });
             }
+            dimension = got;
             parts.push(Part {
                 path,
                 matrix,
@@ -84,8 +85,8 @@ impl Shards {
             });
         }
         Ok(Self {
-            dimension: parts.first().map_or(0, |part| part.matrix.dim().1),
             parts,
+            dimension,
             height,
             absent,
         })

@@ -330,6 +330,7 @@ impl TryFrom<Parameters> for VonMisesFisherMixture {
 
     fn try_from(read: Parameters) -> Result<Self, ParameterError> {
         let (k, d) = (read.n_components, read.dimension);
+        check_length("weights", read.weights.len(), k.max(1))?;
         check_length("mean_directions", read.mean_directions.len(), k)?;
         let mut means = Array2::zeros((k, d));
         for (row, mut mean) in read.mean_directions.into_iter().zip(means.rows_mut()) {

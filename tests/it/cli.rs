@@ -32,11 +32,11 @@ fn vmfmix(folder: &Path, args: &[&str]) -> Output {
     command.output().unwrap()
 }
 
-fn json(path: PathBuf) -> Value {
+pub(crate) fn json(path: PathBuf) -> Value {
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
-fn succeed(folder: &Path, args: &[&str]) -> String {
+pub(crate) fn succeed(folder: &Path, args: &[&str]) -> String {
     let output = vmfmix(folder, args);
     let (out, err) = (
         String::from_utf8(output.stdout).unwrap(),
@@ -52,7 +52,7 @@ fn fail(code: i32, args: &[&str]) -> String {
     fail_in(folder.path(), code, args)
 }
 
-fn fail_in(folder: &Path, code: i32, args: &[&str]) -> String {
+pub(crate) fn fail_in(folder: &Path, code: i32, args: &[&str]) -> String {
     let before = fs::read_dir(folder).unwrap().count();
     let output = vmfmix(folder, args);
     let error = String::from_utf8(output.stderr).unwrap();

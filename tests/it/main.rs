@@ -12,5 +12,6 @@ mod report;
 mod sampling;
 mod sentence;
 mod settings;
+mod shards;
 mod siglip;
 mod vmf;
