@@ -120,6 +120,32 @@ impl Embeddings {
     }
 }
 
+/// The vectors of a column where they lie, shape `(n_samples, dimension)`; `None` unless it is an `Array(Float32, D)` of one
+/// chunk and without nulls.
+pub(super) fn in_place<'a>(
+    frame: &'a DataFrame,
+    column: &str,
+) -> Result<Option<ArrayView2<'a, f32>>, FrameError> {
+    let series = frame.column(column)?.as_materialized_series();
+    let (Ok(array), DataType::Array(_, dimension)) = (series.array(), series.dtype()) else {
+        return Ok(None);
+    };
+    let mut chunks = array.downcast_iter();
+    let (Some(chunk), None) = (chunks.next(), chunks.next()) else {
+        return Ok(None);
+    };
+    let values = chunk.values();
+    if series.null_count() + values.null_count() > 0 {
+        return Ok(None);
+    }
+    let values = values
+        .as_any()
+        .downcast_ref::<<Float32Type as PolarsDataType>::Array>();
+    Ok(values.and_then(|values| {
+        ArrayView2::from_shape((series.len(), *dimension), values.values()).ok()
+    }))
+}
+
 fn uniform_length(column: &str, lists: &ListChunked) -> Result<usize, FrameError> {
     let mut lengths = lists
         .downcast_iter()

@@ -1,13 +1,16 @@
 //! The verbs that data frames get.
 
+use std::borrow::Cow;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ndarray::ArrayView1;
+use linfa::DatasetBase;
+use ndarray::{Array1, ArrayView1, CowArray, Ix2};
 use polars::prelude::*;
 
 use super::column::{Images, texts};
+use super::embeddings::in_place;
 use super::{EMBEDDING, Embeddings, FrameError, center, explore};
 use crate::encoder::{self, BatchOptions, Embedded, Encoder};
 use crate::mixture::VonMisesFisherMixture;
@@ -65,8 +68,15 @@ impl EmbedOptions {
     }
 }
 
-/// What vmfmix adds to a [`DataFrame`]. Every verb returns a new frame with the same rows in the same order.
+/// What vmfmix adds to a [`DataFrame`] and to a [`LazyFrame`], whose query each verb runs. A verb that adds columns returns a new
+/// frame with the same rows in the same order.
 pub trait FrameExt {
+    /// The rows, in memory.
+    ///
+    /// # Errors
+    /// The query of a lazy frame fails.
+    fn collected(&self) -> Result<Cow<'_, DataFrame>, FrameError>;
+
     /// Adds the unit vectors of a column of texts as column `embedding`, of type `Array(Float32, D)`. A null text
     /// has a null embedding, and its reason in column `embedding_error`. Column `embedding_truncated` says which texts
     /// were longer than the encoder's context and lost their tail.
@@ -111,7 +121,19 @@ pub trait FrameExt {
         column: &str,
         encoder: &dyn Encoder,
         options: &EmbedOptions,
-    ) -> Result<DataFrame, FrameError>;
+    ) -> Result<DataFrame, FrameError> {
+        let frame = self.collected()?;
+        let texts = texts(&frame, column)?;
+        let embedded = encoder::embed_texts(encoder, &texts, &options.batches, &*options.progress)?;
+        let mut truncated = vec![false; texts.len()];
+        for &row in &embedded.cut {
+            truncated[row] = true;
+        }
+        let name = format!("{}_truncated", options.output);
+        let mut frame = with_embeddings(&frame, embedded, options)?;
+        frame.with_column(Column::new(name.into(), truncated))?;
+        Ok(frame)
+    }
 
     /// Adds the unit vectors of a column of images as column `embedding`, of type `Array(Float32, D)`, and column
     /// `embedding_error` with the reason where an image cannot be read and its embedding is null. Images are paths
@@ -145,7 +167,17 @@ pub trait FrameExt {
         column: &str,
         encoder: &dyn Encoder,
         options: &EmbedOptions,
-    ) -> Result<DataFrame, FrameError>;
+    ) -> Result<DataFrame, FrameError> {
+        let frame = self.collected()?;
+        let images = Images::of(&frame, column, options.root.as_deref())?;
+        let embedded = encoder::embed_images(
+            encoder,
+            &images.sources(),
+            &options.batches,
+            &*options.progress,
+        )?;
+        with_embeddings(&frame, embedded, options)
+    }
 
     /// The vectors of a column of lists or arrays of floats; see [`Embeddings::of`].
     ///
@@ -162,7 +194,41 @@ pub trait FrameExt {
     /// assert_eq!(embeddings.view().dim(), (frame.height(), encoder.dimension()));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    fn embeddings(&self, column: &str) -> Result<Embeddings, FrameError>;
+    fn embeddings(&self, column: &str) -> Result<Embeddings, FrameError> {
+        Embeddings::of(&*self.collected()?, column)
+    }
+
+    /// The vectors of a column as a linfa dataset without targets, for `fit`. No copy is made of an `Array(Float32, D)` column of
+    /// a [`DataFrame`] that lies in one piece.
+    ///
+    /// # Errors
+    /// As [`embeddings`](Self::embeddings).
+    ///
+    /// # Example
+    /// ```
+    /// use vmfmix::prelude::*;
+    ///
+    /// let encoder = ClipEncoder::load("datasets/tiny-clip", Device::Cpu)?;
+    /// let frame = io::text_file("datasets/shapes/captions.txt")?.embed_text("text", &encoder)?;
+    /// let model = VonMisesFisherMixture::params(24).n_runs(1).fit(&frame.to_dataset("embedding")?)?;
+    /// assert_eq!(model.n_components(), 24);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    fn to_dataset(
+        &self,
+        column: &str,
+    ) -> Result<DatasetBase<CowArray<'_, f32, Ix2>, Array1<()>>, FrameError> {
+        let frame = self.collected()?;
+        let in_place = match &frame {
+            Cow::Borrowed(frame) => in_place(frame, column)?.map(CowArray::from),
+            Cow::Owned(_) => None,
+        };
+        let rows = match in_place {
+            Some(rows) => rows,
+            None => Embeddings::of(&frame, column)?.view().to_owned().into(),
+        };
+        Ok(DatasetBase::from(rows))
+    }
 
     /// The strings of a column, an empty one for null.
     ///
@@ -177,7 +243,12 @@ pub trait FrameExt {
     /// assert_eq!(captions.len(), 480);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    fn strings(&self, column: &str) -> Result<Vec<String>, FrameError>;
+    fn strings(&self, column: &str) -> Result<Vec<String>, FrameError> {
+        Ok(texts(&*self.collected()?, column)?
+            .into_iter()
+            .map(|text| text.unwrap_or_default().to_owned())
+            .collect())
+    }
 
     /// Adds what a mixture says of a column of embeddings: `component`, its `probability`, the `log_likelihood` of the
     /// row under the mixture, in nats against the surface measure, the `entropy` of its membership in nats, and its
@@ -201,7 +272,9 @@ pub trait FrameExt {
         &self,
         column: &str,
         model: &VonMisesFisherMixture,
-    ) -> Result<DataFrame, FrameError>;
+    ) -> Result<DataFrame, FrameError> {
+        explore::memberships(&*self.collected()?, column, model)
+    }
 
     /// The `n` rows nearest to a vector of any length, nearest first, with their `cosine`.
     ///
@@ -224,7 +297,9 @@ pub trait FrameExt {
         column: &str,
         query: ArrayView1<'_, f32>,
         n: usize,
-    ) -> Result<DataFrame, FrameError>;
+    ) -> Result<DataFrame, FrameError> {
+        explore::nearest(&*self.collected()?, column, query, n)
+    }
 
     /// Adds to each row which earlier row is nearest to it, if the cosine of the two is at least `threshold`:
     /// `duplicate_of`, a row number, and `duplicate_cosine`, both null where there is none. Takes time that grows with
@@ -244,7 +319,9 @@ pub trait FrameExt {
     /// assert!(kept.height() < frame.height());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    fn near_duplicates(&self, column: &str, threshold: f32) -> Result<DataFrame, FrameError>;
+    fn near_duplicates(&self, column: &str, threshold: f32) -> Result<DataFrame, FrameError> {
+        explore::near_duplicates(&*self.collected()?, column, threshold)
+    }
 
     /// The `n` rows of each component that lie nearest to its mean direction, nearest first, component by component:
     /// with their `component` and their `cosine` to its mean direction.
@@ -269,7 +346,9 @@ pub trait FrameExt {
         column: &str,
         model: &VonMisesFisherMixture,
         n: usize,
-    ) -> Result<DataFrame, FrameError>;
+    ) -> Result<DataFrame, FrameError> {
+        explore::exemplars(&*self.collected()?, column, model, n)
+    }
 
     /// Subtracts from each embedding the mean of its group, and scales it back to unit length: the groups are the
     /// strings in column `by`, such as `modality`, and null is a group of its own. Column `column` is replaced and has
@@ -303,87 +382,20 @@ pub trait FrameExt {
     /// # Source
     /// Liang, Zhang, Kwon, Yeung & Zou (2022), *Mind the gap: understanding the modality gap in multi-modal contrastive
     /// representation learning*, NeurIPS.
-    fn center_by(&self, column: &str, by: &str) -> Result<DataFrame, FrameError>;
+    fn center_by(&self, column: &str, by: &str) -> Result<DataFrame, FrameError> {
+        center::center_by(&*self.collected()?, column, by)
+    }
 }
 
 impl FrameExt for DataFrame {
-    fn embed_text_with(
-        &self,
-        column: &str,
-        encoder: &dyn Encoder,
-        options: &EmbedOptions,
-    ) -> Result<DataFrame, FrameError> {
-        let texts = texts(self, column)?;
-        let embedded = encoder::embed_texts(encoder, &texts, &options.batches, &*options.progress)?;
-        let mut truncated = vec![false; texts.len()];
-        for &row in &embedded.cut {
-            truncated[row] = true;
-        }
-        let name = format!("{}_truncated", options.output);
-        let mut frame = with_embeddings(self, embedded, options)?;
-        frame.with_column(Column::new(name.into(), truncated))?;
-        Ok(frame)
+    fn collected(&self) -> Result<Cow<'_, DataFrame>, FrameError> {
+        Ok(Cow::Borrowed(self))
     }
+}
 
-    fn embed_images_with(
-        &self,
-        column: &str,
-        encoder: &dyn Encoder,
-        options: &EmbedOptions,
-    ) -> Result<DataFrame, FrameError> {
-        let images = Images::of(self, column, options.root.as_deref())?;
-        let embedded = encoder::embed_images(
-            encoder,
-            &images.sources(),
-            &options.batches,
-            &*options.progress,
-        )?;
-        with_embeddings(self, embedded, options)
-    }
-
-    fn embeddings(&self, column: &str) -> Result<Embeddings, FrameError> {
-        Embeddings::of(self, column)
-    }
-
-    fn strings(&self, column: &str) -> Result<Vec<String>, FrameError> {
-        Ok(texts(self, column)?
-            .into_iter()
-            .map(|text| text.unwrap_or_default().to_owned())
-            .collect())
-    }
-
-    fn predict_with(
-        &self,
-        column: &str,
-        model: &VonMisesFisherMixture,
-    ) -> Result<DataFrame, FrameError> {
-        explore::memberships(self, column, model)
-    }
-
-    fn nearest(
-        &self,
-        column: &str,
-        query: ArrayView1<'_, f32>,
-        n: usize,
-    ) -> Result<DataFrame, FrameError> {
-        explore::nearest(self, column, query, n)
-    }
-
-    fn near_duplicates(&self, column: &str, threshold: f32) -> Result<DataFrame, FrameError> {
-        explore::near_duplicates(self, column, threshold)
-    }
-
-    fn exemplars(
-        &self,
-        column: &str,
-        model: &VonMisesFisherMixture,
-        n: usize,
-    ) -> Result<DataFrame, FrameError> {
-        explore::exemplars(self, column, model, n)
-    }
-
-    fn center_by(&self, column: &str, by: &str) -> Result<DataFrame, FrameError> {
-        center::center_by(self, column, by)
+impl FrameExt for LazyFrame {
+    fn collected(&self) -> Result<Cow<'_, DataFrame>, FrameError> {
+        Ok(Cow::Owned(self.clone().collect()?))
     }
 }
 

@@ -567,3 +567,109 @@ fn a_column_that_holds_no_images_says_what_is_needed() {
         );
     }
 }
+
+#[test]
+fn an_array_column_in_one_piece_is_viewed_where_it_lies() {
+    let rows = Array2::from_shape_fn((100, 8), |(i, j)| (i * 8 + j) as f32 + 1.0);
+    let column = Embeddings::into_column(EMBEDDING, rows.clone()).unwrap();
+    let frame = DataFrame::new_infer_height(vec![column]).unwrap();
+    let values = frame
+        .column(EMBEDDING)
+        .unwrap()
+        .array()
+        .unwrap()
+        .get_inner();
+    let place = values.f32().unwrap().cont_slice().unwrap().as_ptr();
+
+    let embeddings = frame.embeddings(EMBEDDING).unwrap();
+    assert_eq!(embeddings.view(), rows);
+    assert_eq!(embeddings.view().as_ptr(), place);
+    let dataset = frame.to_dataset(EMBEDDING).unwrap();
+    assert_eq!(dataset.records(), rows);
+    assert_eq!(dataset.records().as_ptr(), place);
+
+    // Rows of a slice lie further on in the same memory.
+    let slice = frame.slice(30, 20);
+    let dataset = slice.to_dataset(EMBEDDING).unwrap();
+    assert_eq!(dataset.records(), rows.slice(ndarray::s![30..50, ..]));
+    assert_eq!(dataset.records().as_ptr(), place.wrapping_add(30 * 8));
+}
+
+#[test]
+fn columns_that_cannot_be_viewed_are_copied_and_nulls_are_refused_by_row() {
+    let rows = [Some([1.0, 2.0, 3.0]), Some([4.0, 5.0, 6.0])];
+    let (one, two) = (frame(&rows[..1]), frame(&rows[1..]));
+    let chunked = one.vstack(&two).unwrap();
+    assert_eq!(chunked.column(EMBEDDING).unwrap().n_chunks(), 2);
+    let expected = ndarray::array![[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]];
+    assert_eq!(chunked.to_dataset(EMBEDDING).unwrap().records(), expected);
+    let lists = |dtype: DataType| {
+        let column = chunked.column(EMBEDDING).unwrap();
+        let column = column.cast(&DataType::List(Box::new(dtype))).unwrap();
+        DataFrame::new_infer_height(vec![column]).unwrap()
+    };
+    for frame in [lists(DataType::Float32), lists(DataType::Float64)] {
+        assert_eq!(frame.to_dataset(EMBEDDING).unwrap().records(), expected);
+    }
+    let with_null = frame(&[rows[0], None, rows[1]]);
+    let error = with_null.to_dataset(EMBEDDING).unwrap_err().to_string();
+    assert!(
+        error.starts_with("column `embedding`, row 1: null"),
+        "{error}"
+    );
+    let model = VonMisesFisherMixture::params(1).fit(&chunked.to_dataset(EMBEDDING).unwrap());
+    assert_eq!(model.unwrap().n_components(), 1);
+}
+
+#[test]
+fn a_lazy_frame_has_the_same_verbs() {
+    let encoder = tiny_clip();
+    let words = ["a red circle", "a blue star", "a red square", "a blue ring"];
+    let texts = Column::new("text".into(), words);
+    let kinds = Column::new("modality".into(), ["text", "image", "text", "image"]);
+    let frame = DataFrame::new_infer_height(vec![texts, kinds]).unwrap();
+    let lazy = frame
+        .clone()
+        .lazy()
+        .filter(col("text").neq(lit("a blue ring")));
+    let rows = frame.head(Some(3));
+
+    let embedded = lazy.embed_text("text", &encoder).unwrap();
+    assert!(embedded.equals_missing(&rows.embed_text("text", &encoder).unwrap()));
+    let lazy = embedded.clone().lazy();
+    let same = |found: DataFrame, expected: DataFrame| assert!(found.equals_missing(&expected));
+    let dataset = lazy.to_dataset(EMBEDDING).unwrap();
+    assert_eq!(
+        dataset.records(),
+        embedded.embeddings(EMBEDDING).unwrap().view()
+    );
+    assert_eq!(lazy.strings("text").unwrap(), words[..3]);
+    let model = VonMisesFisherMixture::params(2).fit(&dataset).unwrap();
+    let query = dataset.records().row(1);
+    same(
+        lazy.nearest(EMBEDDING, query, 2).unwrap(),
+        embedded.nearest(EMBEDDING, query, 2).unwrap(),
+    );
+    same(
+        lazy.near_duplicates(EMBEDDING, 0.5).unwrap(),
+        embedded.near_duplicates(EMBEDDING, 0.5).unwrap(),
+    );
+    same(
+        lazy.predict_with(EMBEDDING, &model).unwrap(),
+        embedded.predict_with(EMBEDDING, &model).unwrap(),
+    );
+    same(
+        lazy.exemplars(EMBEDDING, &model, 1).unwrap(),
+        embedded.exemplars(EMBEDDING, &model, 1).unwrap(),
+    );
+    same(
+        lazy.center_by(EMBEDDING, "modality").unwrap(),
+        embedded.center_by(EMBEDDING, "modality").unwrap(),
+    );
+    let missing = frame
+        .lazy()
+        .select([col("nothing")])
+        .strings("nothing")
+        .unwrap_err();
+    assert!(missing.to_string().contains("nothing"), "{missing}");
+}
