@@ -12,9 +12,9 @@ use super::examples::{
 };
 use super::values::{
     Prompts, Sizes, Start, annealing, assignment, concentration, concentrations, criterion,
-    dimension, empty_component, not_negative, positive, prior, share, size,
+    dimension, empty_component, not_negative, positive, prior, share, size, tower,
 };
-use crate::encoder::{DEFAULT_BATCH_SIZE, Device};
+use crate::encoder::{DEFAULT_BATCH_SIZE, Device, Tower};
 use crate::mixture::{Annealing, Assignment, BLOCK_ROWS, Concentration, Criterion, EmptyComponent};
 use crate::vmf::concentration::Prior;
 
@@ -288,11 +288,21 @@ impl From<SweepArgs> for FitArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("items").args(["text_file", "image_dir"]).multiple(true).required(true))]
+#[command(group = ArgGroup::new("items").args(["text_file", "image_dir", "input"]).multiple(true).required(true))]
 pub(super) struct EmbedArgs {
     #[command(flatten)]
     pub items: ItemArgs,
-    /// Parquet file to write: every item with its embedding, or the reason why it has none
+    /// Table with a column to embed: .csv, .tsv, .jsonl, .parquet or .arrow; its other columns are kept
+    #[arg(long, value_name = "TABLE", requires = "column", conflicts_with_all = ["text_file", "image_dir"])]
+    pub input: Option<PathBuf>,
+    /// The column: texts, paths of pictures (those that are relative start from the table's folder), or encoded pictures
+    #[arg(long, value_name = "NAME", requires = "input")]
+    pub column: Option<String>,
+    /// What the column holds, text or image; without it strings are texts unless the first ones all look like pictures' paths
+    #[arg(long, value_name = "KIND", requires = "input", value_parser = tower)]
+    pub modality: Option<Tower>,
+    /// File to write: every item with its embedding, or the reason why it has none; .parquet, or .npy with all but the vectors in
+    /// .metadata.parquet beside it
     #[arg(long, short, value_name = "FILE", default_value = "embeddings.parquet")]
     pub output: PathBuf,
     /// Items of a shard: what an interruption can cost

@@ -17,27 +17,23 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::args::EmbedArgs;
-use super::inputs::{self, ITEM, LABEL, MODALITY};
+use super::inputs;
 use super::progress::listener;
+use super::sources::Source;
 use super::{INTERRUPTED, Interrupted};
 use crate::encoder::{self, Encoder, EncoderError, Picture, Tower};
-use crate::frame::{EMBEDDING, EMBEDDING_ERROR, EMBEDDING_TRUNCATED, EmbedOptions, FrameError, io};
+use crate::frame::{EMBEDDING, EMBEDDING_ERROR, FrameError, io};
 use crate::progress::Progress;
 use crate::whole_file::write_whole;
 
 pub(super) fn run(args: &EmbedArgs) -> Result<()> {
     let progress = listener(args.items.quiet);
-    let (texts, images) = args.items.read()?;
-    let parts = [(Tower::Text, texts), (Tower::Image, images)];
-    let parts: Vec<(Tower, DataFrame)> = parts
-        .into_iter()
-        .filter_map(|(tower, frame)| Some((tower, frame?)))
-        .collect();
+    let sources = Source::of(args)?;
     let encoder = encoder::load(&args.items.clip_model, args.items.device)?;
-    for (tower, _) in &parts {
-        inputs::check_tower(&*encoder, *tower)?;
+    for source in &sources {
+        inputs::check_tower(&*encoder, source.tower)?;
     }
-    let job = Job::new(args, &*encoder, &parts)?;
+    let job = Job::new(args, &*encoder, &sources)?;
     let shards = Shards::open(&args.output, &job, args.resume)?;
     // From here on something could be lost; before, Ctrl-C may end the program as it always does.
     stop_on_ctrl_c(args.items.quiet);
@@ -45,23 +41,23 @@ pub(super) fn run(args: &EmbedArgs) -> Result<()> {
     let total = job.items;
     let mut done = 0;
     let mut paths = Vec::new();
-    for (tower, frame) in &parts {
-        for start in (0..frame.height()).step_by(args.shard_size) {
-            let rows = args.shard_size.min(frame.height() - start);
+    for source in &sources {
+        for start in (0..source.height()).step_by(args.shard_size) {
+            let rows = start..source.height().min(start + args.shard_size);
             let path = shards.path(paths.len());
-            if !is_finished(&path, rows) {
+            if !is_finished(&path, rows.len()) {
                 let whole = Whole {
                     inner: progress.clone(),
                     done,
                     total,
                 };
                 let options = args.items.options(Arc::new(whole));
-                let items = frame.slice(start as i64, rows);
-                let shard = embed(items, *tower, &*encoder, &options)
+                let shard = source
+                    .embed(rows.clone(), &*encoder, options)
                     .map_err(|error| shards.interrupted(error, done, total))?;
                 io::write_parquet(&shard, &path)?;
             }
-            done += rows;
+            done += rows.len();
             paths.push(path);
         }
     }
@@ -73,8 +69,8 @@ pub(super) fn run(args: &EmbedArgs) -> Result<()> {
         truncated += inputs::truncated(&shard);
         Ok(shard)
     });
-    io::write_batches(shards.joined(), finished)?;
-    shards.finish(&args.output)?;
+    io::write_embeddings(shards.joined(), (total, encoder.dimension()), finished)?;
+    shards.finish()?;
     if !args.items.quiet {
         let mut line = format!("{} items embedded", total - skipped);
         if skipped > 0 {
@@ -104,36 +100,6 @@ fn stop_on_ctrl_c(quiet: bool) {
     let _ = ctrlc::set_handler(handler);
 }
 
-/// Items, embedded, with the same columns for texts and pictures.
-fn embed(
-    items: DataFrame,
-    tower: Tower,
-    encoder: &dyn Encoder,
-    options: &EmbedOptions,
-) -> Result<DataFrame> {
-    let mut frame = match tower {
-        Tower::Text => inputs::texts_frame(items, encoder, options)?,
-        Tower::Image => inputs::images_frame(items, encoder, options)?,
-    };
-    for (column, dtype) in [
-        (LABEL, DataType::String),
-        (EMBEDDING_TRUNCATED, DataType::Boolean),
-    ] {
-        if frame.column(column).is_err() {
-            frame.with_column(Column::full_null(column.into(), frame.height(), &dtype))?;
-        }
-    }
-    let columns = [
-        ITEM,
-        MODALITY,
-        LABEL,
-        EMBEDDING,
-        EMBEDDING_ERROR,
-        EMBEDDING_TRUNCATED,
-    ];
-    Ok(frame.select(columns)?)
-}
-
 /// Whether a shard is there, whole.
 fn is_finished(path: &Path, rows: usize) -> bool {
     io::ParquetFile::open(path).is_ok_and(|shard| shard.height() == rows)
@@ -155,16 +121,11 @@ struct Job {
 }
 
 impl Job {
-    fn new(args: &EmbedArgs, encoder: &dyn Encoder, parts: &[(Tower, DataFrame)]) -> Result<Self> {
+    fn new(args: &EmbedArgs, encoder: &dyn Encoder, sources: &[Source]) -> Result<Self> {
         let (mut items, mut weights) = (Sha256::new(), Sha256::new());
-        for (tower, frame) in parts {
-            items.update(tower.to_string());
-            for item in frame.columns()[0].str()?.iter() {
-                let item = item.unwrap_or_default();
-                items.update(item.len().to_le_bytes());
-                items.update(item);
-            }
-            let probe = match tower {
+        for source in sources {
+            source.identify(&mut items)?;
+            let probe = match source.tower {
                 Tower::Text => encoder.embed_texts(&["one text that every model can read"])?,
                 Tower::Image => {
                     let bytes = (0..3 * 32 * 32).map(|i| (i * 7 % 256) as u8).collect();
@@ -178,7 +139,7 @@ impl Job {
             model: args.items.clip_model.clone(),
             weights_sha256: hex(&weights.finalize()),
             items_sha256: hex(&items.finalize()),
-            items: parts.iter().map(|(_, frame)| frame.height()).sum(),
+            items: sources.iter().map(Source::height).sum(),
             shard_size: args.shard_size,
             batch_size: args.items.batch_size.get(),
             apply_orientation: args.items.apply_orientation,
@@ -191,12 +152,14 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// The folder of shards beside the output.
-struct Shards {
+struct Shards<'a> {
     folder: PathBuf,
+    output: &'a Path,
 }
 
-impl Shards {
-    fn open(output: &Path, job: &Job, resume: bool) -> Result<Self> {
+impl<'a> Shards<'a> {
+    fn open(output: &'a Path, job: &Job, resume: bool) -> Result<Self> {
+        io::check_embeddings_path(output)?;
         ensure!(
             !output.is_dir(),
             "{}: a folder; give --output the name of a file",
@@ -227,7 +190,7 @@ impl Shards {
                 })?;
             }
         }
-        Ok(Shards { folder })
+        Ok(Self { folder, output })
     }
 
     /// The error of a shard, or what is finished if it was asked to stop.
@@ -249,12 +212,24 @@ impl Shards {
 
     /// Where all of them are put together: what a kill leaves there goes with the folder.
     fn joined(&self) -> PathBuf {
-        self.folder.join("joined")
+        let extension = self.output.extension().unwrap_or_default();
+        self.folder.join("joined").with_extension(extension)
     }
 
     /// Gives the joined table its name, and removes the folder.
-    fn finish(self, output: &Path) -> Result<()> {
-        fs::rename(self.joined(), output).with_context(|| output.display().to_string())?;
+    fn finish(self) -> Result<()> {
+        let rename = |from: &Path, to: &Path| {
+            let moved = to.parent().map_or(Ok(()), fs::create_dir_all);
+            moved
+                .and_then(|()| fs::rename(from, to))
+                .with_context(|| to.display().to_string())
+        };
+        let joined = self.joined();
+        let beside = io::metadata_path(&joined);
+        if beside.is_file() {
+            rename(&beside, &io::metadata_path(self.output))?;
+        }
+        rename(&joined, self.output)?;
         fs::remove_dir_all(&self.folder).with_context(|| self.folder.display().to_string())
     }
 }

@@ -25,6 +25,7 @@ pub(super) const EMBED_EXAMPLES: &str = "\
 Examples:
   vmfmix embed --image-dir photos --output photos.parquet            one row for every picture
   vmfmix embed --image-dir photos --output photos.parquet --resume   what an interrupted run left undone
+  vmfmix embed --input table.csv --column caption --output x.npy     a column of a table; x.metadata.parquet has the rest
   vmfmix --embeddings photos.parquet --n-components 8                then as often as you like";
 
 pub(super) const PREDICT_EXAMPLES: &str = "\

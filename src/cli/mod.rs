@@ -15,6 +15,7 @@ mod progress;
 mod report;
 mod sample;
 mod settings;
+mod sources;
 mod values;
 mod vectors;
 mod vmf;

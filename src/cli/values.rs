@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use crate::encoder::{EncoderError, PromptTemplate};
+use crate::encoder::{EncoderError, PromptTemplate, Tower};
 use crate::mixture::{Annealing, Assignment, Concentration, Criterion, EmptyComponent, InitMethod};
 use crate::vmf::concentration::Prior;
 
@@ -176,6 +176,10 @@ pub(super) fn share(text: &str) -> Result<f64, String> {
         Ok(x) if (0.0..1.0).contains(&x) => Ok(x),
         _ => Err("give a number from 0 up to, but not including, 1".to_owned()),
     }
+}
+
+pub(super) fn tower(text: &str) -> Result<Tower, String> {
+    one_of(text, [("text", Tower::Text), ("image", Tower::Image)])
 }
 
 pub(super) fn dimension(text: &str) -> Result<usize, String> {

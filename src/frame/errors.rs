@@ -33,11 +33,11 @@ pub enum FrameError {
         extensions: String,
     },
     /// The name of a file tells no known format.
-    #[error("{}: unknown kind of file; {expected} can be read", path.display())]
+    #[error("{}: unknown kind of file; {expected} are understood", path.display())]
     UnknownFormat {
         /// The file.
         path: PathBuf,
-        /// What can be read.
+        /// What is understood.
         expected: &'static str,
     },
     /// Two files that belong together have different numbers of rows.

@@ -245,7 +245,7 @@ fn bad_input_is_one_line_and_exit_code_1() {
         ),
         (
             &["--embeddings", &three],
-            "unknown kind of file; .npy and .parquet can be read",
+            "unknown kind of file; .npy and .parquet are understood",
         ),
         (
             &["--output-dir", "/dev/null/results"],

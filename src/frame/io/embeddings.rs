@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use ndarray::Array2;
 use polars::prelude::*;
+use rayon::prelude::*;
 
 use super::npy::write_npy_batches;
 use super::parquet::TableWriter;
@@ -181,12 +182,18 @@ impl EmbeddingsFile {
                 let mut file = tempfile::tempfile_in(scratch).map_err(failed)?;
                 let mut absent = Vec::new();
                 let dim = (table.height(), dimension);
-                let batches = table.batches(DECODED / dimension.max(1));
-                let matrices = batches.into_iter().map(|rows| {
+                let decode = |rows: &Range<usize>| -> Result<_, FrameError> {
                     let frame = table.read(rows.clone(), Some(&[&column]))?;
-                    let nulls = frame.column(&column)?.is_null();
-                    absent.extend(places(&nulls).into_iter().map(|row| rows.start + row));
-                    Embeddings::or_nan(&frame, &column, dimension)
+                    let nulls = places(&frame.column(&column)?.is_null());
+                    Ok((nulls, Embeddings::or_nan(&frame, &column, dimension)?))
+                };
+                let batches = table.batches(DECODED / dimension.max(1));
+                let some = batches.chunks(rayon::current_num_threads());
+                let decoded = some.flat_map(|some| some.par_iter().map(decode).collect::<Vec<_>>());
+                let matrices = decoded.zip(&batches).map(|(decoded, rows)| {
+                    let (nulls, matrix) = decoded?;
+                    absent.extend(nulls.into_iter().map(|row| rows.start + row));
+                    Ok(matrix)
                 });
                 fill_npy(&mut file, scratch, dim, matrices)?;
                 file.rewind().map_err(failed)?;
@@ -248,6 +255,14 @@ pub fn write_embeddings(
     }
 }
 
+/// Refuses a name that tells no format of embeddings.
+///
+/// # Errors
+/// [`FrameError::UnknownFormat`].
+pub(crate) fn check_embeddings_path(path: &Path) -> Result<(), FrameError> {
+    Kind::of(path).map(drop)
+}
+
 /// The formats of embeddings.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -270,7 +285,7 @@ impl Kind {
 
 /// The table that tells of the rows of a `.npy` file, if there is one: `x.metadata.parquet` of `x.npy`, or where
 /// clip-retrieval puts it.
-fn metadata_path(npy: &Path) -> PathBuf {
+pub(crate) fn metadata_path(npy: &Path) -> PathBuf {
     let stem = npy.file_stem().unwrap_or_default().to_string_lossy();
     if let Some(folder) = npy.parent()
         && let Some(name) = folder.file_name()

@@ -14,6 +14,8 @@ use super::{Embeddings, FrameError};
 use crate::whole_file::write_whole;
 
 pub use embeddings::{EmbeddingsFile, embeddings_file, write_embeddings};
+pub(crate) use embeddings::{check_embeddings_path, metadata_path};
+pub(crate) use items::is_image;
 pub use items::{IMAGE_EXTENSIONS, image_folder, text_file};
 pub use npy::write_npy;
 pub(super) use npy::{NpyMatrix, fill_npy};
