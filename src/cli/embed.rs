@@ -28,6 +28,7 @@ use crate::whole_file::write_whole;
 
 pub(super) fn run(args: &EmbedArgs) -> Result<()> {
     let progress = listener(args.items.quiet);
+    io::check_embeddings_path(&args.output)?;
     let sources = Source::of(args)?;
     let encoder = encoder::load(&args.items.clip_model, args.items.device)?;
     for source in &sources {
@@ -159,7 +160,6 @@ struct Shards<'a> {
 
 impl<'a> Shards<'a> {
     fn open(output: &'a Path, job: &Job, resume: bool) -> Result<Self> {
-        io::check_embeddings_path(output)?;
         ensure!(
             !output.is_dir(),
             "{}: a folder; give --output the name of a file",

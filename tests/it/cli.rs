@@ -12,7 +12,7 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn dataset(name: &str) -> String {
+pub(crate) fn dataset(name: &str) -> String {
     root()
         .join("datasets")
         .join(name)

@@ -338,7 +338,9 @@ fn tables_come_back_from_every_format() {
         .unwrap_err()
         .to_string();
     assert!(
-        error.contains("unknown kind of file; .csv, .tsv, .jsonl, .parquet and .arrow are understood"),
+        error.contains(
+            "unknown kind of file; .csv, .tsv, .jsonl, .parquet and .arrow are understood"
+        ),
         "{error}"
     );
     fs::write(folder.path().join("broken.jsonl"), "{\"a\": 1}\n{\"a\": ").unwrap();
