@@ -1,6 +1,5 @@
 //! Embeddings made elsewhere: the files that are meant, and their rows as tables of items.
 
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
 use std::thread::Scope;
@@ -98,11 +97,12 @@ impl Vectors {
 
     /// All rows, as a table of items.
     pub(super) fn read(&self) -> Result<DataFrame> {
-        let mut first = 0;
+        let mut before = 0;
         let parts = self.files.iter().map(|file| {
-            let part = self.items(first, file, 0..file.height());
-            first += file.height();
-            Ok(part?)
+            let frame = file.read(0..file.height())?;
+            let part = self.items(before, file, 0, &frame)?;
+            before += file.height();
+            Ok(part)
         });
         stack(parts.collect::<Result<_>>()?)
     }
@@ -115,17 +115,18 @@ impl Vectors {
     ) -> impl Iterator<Item = Result<(usize, DataFrame), FrameError>> {
         let (sender, receiver) = sync_channel(1);
         scope.spawn(move || {
-            let mut first = 0;
+            let mut before = 0;
             for file in &self.files {
-                for rows in file.batches(BATCH / self.dimension.max(1)) {
-                    let place = first + rows.start;
-                    let batch = self.items(first, file, rows);
-                    let batch = batch.map(|batch| (place, batch));
+                for batch in file.batches(BATCH / self.dimension.max(1)) {
+                    let batch = batch.and_then(|(first, frame)| {
+                        let items = self.items(before, file, first, &frame)?;
+                        Ok((before + first, items))
+                    });
                     if sender.send(batch).is_err() {
                         return;
                     }
                 }
-                first += file.height();
+                before += file.height();
             }
         });
         receiver.into_iter()
@@ -164,15 +165,16 @@ impl Vectors {
         }
     }
 
-    /// Rows of a file, whose first is number `first` among all, with columns [`ITEM`], [`MODALITY`], [`LABEL`] if there are
-    /// labels, `embedding` and `embedding_error`.
+    /// Rows of a file from its row `first` on, which has `before` rows before it, with columns [`ITEM`], [`MODALITY`], [`LABEL`]
+    /// if there are labels, `embedding` and `embedding_error`.
     fn items(
         &self,
-        first: usize,
+        before: usize,
         file: &EmbeddingsFile,
-        rows: Range<usize>,
+        first: usize,
+        frame: &DataFrame,
     ) -> Result<DataFrame, FrameError> {
-        let frame = file.read(rows.clone())?;
+        let rows = first..first + frame.height();
         let is_text = |name: &&str| frame.column(name).is_ok_and(|c| c.dtype().is_string());
         let file_name = match self.files.len() {
             1 => String::new(),
@@ -194,7 +196,7 @@ impl Vectors {
                 .into_column(),
         };
         let missing = frame.column(EMBEDDING)?.is_null();
-        let written = strings(&frame, EMBEDDING_ERROR)?;
+        let written = strings(frame, EMBEDDING_ERROR)?;
         let reasons: StringChunked = missing
             .iter()
             .zip(written)
@@ -211,7 +213,7 @@ impl Vectors {
         let has_labels = self.files.iter().any(|file| file.has_column(LABEL));
         match (&self.labels, frame.column(LABEL)) {
             (Some(labels), _) => {
-                columns.push(labels.slice((first + rows.start) as i64, rows.len()));
+                columns.push(labels.slice((before + first) as i64, rows.len()));
             }
             (None, Ok(labels)) => columns.push(labels.cast(&DataType::String)?),
             (None, Err(_)) if has_labels => {

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use ndarray::Array2;
 use polars::prelude::*;
-use rayon::prelude::*;
 
 use super::npy::write_npy_batches;
 use super::parquet::TableWriter;
@@ -108,8 +107,8 @@ impl EmbeddingsFile {
         match &self.source {
             Source::Npy { matrix, .. } => Ok(matrix.dim().1),
             Source::Parquet { table, column } => {
-                for rows in table.batches(FIRST_ROWS) {
-                    let vectors = table.read(rows, Some(&[column]))?;
+                for start in (0..table.height()).step_by(FIRST_ROWS) {
+                    let vectors = table.read(start..start + FIRST_ROWS, Some(&[column]))?;
                     let present = vectors.column(column)?.is_not_null();
                     if present.any() {
                         let first = vectors.filter(&present)?.head(Some(1));
@@ -182,18 +181,15 @@ impl EmbeddingsFile {
                 let mut file = tempfile::tempfile_in(scratch).map_err(failed)?;
                 let mut absent = Vec::new();
                 let dim = (table.height(), dimension);
-                let decode = |rows: &Range<usize>| -> Result<_, FrameError> {
-                    let frame = table.read(rows.clone(), Some(&[&column]))?;
+                let rows = DECODED / dimension.max(1);
+                let matrices = batches(table.batches(rows), rows, |run| {
+                    table.read(run, Some(&[&column]))
+                })
+                .map(|batch| {
+                    let (first, frame) = batch?;
                     let nulls = places(&frame.column(&column)?.is_null());
-                    Ok((nulls, Embeddings::or_nan(&frame, &column, dimension)?))
-                };
-                let batches = table.batches(DECODED / dimension.max(1));
-                let some = batches.chunks(rayon::current_num_threads());
-                let decoded = some.flat_map(|some| some.par_iter().map(decode).collect::<Vec<_>>());
-                let matrices = decoded.zip(&batches).map(|(decoded, rows)| {
-                    let (nulls, matrix) = decoded?;
-                    absent.extend(nulls.into_iter().map(|row| rows.start + row));
-                    Ok(matrix)
+                    absent.extend(nulls.into_iter().map(|row| first + row));
+                    Embeddings::or_nan(&frame, &column, dimension)
                 });
                 fill_npy(&mut file, scratch, dim, matrices)?;
                 file.rewind().map_err(failed)?;
@@ -202,9 +198,16 @@ impl EmbeddingsFile {
         }
     }
 
-    /// Runs of rows that can be read one after the other with little waste, each of about `rows` rows, or less.
-    pub fn batches(&self, rows: usize) -> Vec<Range<usize>> {
-        match &self.source {
+    /// Reads all rows, batch after batch of at most `rows` rows, with the first row of each. A row group of Parquet is read
+    /// at once, however long it is.
+    ///
+    /// # Errors
+    /// Of a batch: the file cannot be read, or is damaged.
+    pub fn batches(
+        &self,
+        rows: usize,
+    ) -> impl Iterator<Item = Result<(usize, DataFrame), FrameError>> {
+        let runs = match &self.source {
             Source::Parquet { table, .. } => table.batches(rows),
             Source::Npy { matrix, .. } => {
                 let (n_rows, rows) = (matrix.dim().0, rows.max(1));
@@ -213,8 +216,29 @@ impl EmbeddingsFile {
                     .map(|first| first..n_rows.min(first + rows))
                     .collect()
             }
-        }
+        };
+        batches(runs, rows, |run| self.read(run))
     }
+}
+
+/// Reads runs of rows, and parts those that are longer than `rows`.
+fn batches(
+    runs: Vec<Range<usize>>,
+    rows: usize,
+    read: impl Fn(Range<usize>) -> Result<DataFrame, FrameError>,
+) -> impl Iterator<Item = Result<(usize, DataFrame), FrameError>> {
+    let rows = rows.max(1);
+    runs.into_iter().flat_map(move |run| {
+        let first = run.start;
+        match read(run) {
+            Ok(frame) => {
+                let starts = (0..frame.height()).step_by(rows);
+                let piece = |at| Ok((first + at, frame.slice(at as i64, rows)));
+                starts.map(piece).collect::<Vec<_>>()
+            }
+            Err(error) => vec![Err(error)],
+        }
+    })
 }
 
 /// Reads a file of embeddings whole; see [`EmbeddingsFile`].

@@ -68,20 +68,15 @@ impl ParquetFile {
             .map_err(|cause| FrameError::table(&self.path, cause))
     }
 
-    /// Runs of rows that can be read one after the other with little waste: row groups put together or parted so that each
-    /// run has about `rows` rows, or less.
+    /// Runs of rows that can be read one after the other without waste: whole row groups, put together up to about `rows` rows.
     pub fn batches(&self, rows: usize) -> Vec<Range<usize>> {
-        let rows = rows.max(1);
         let mut runs: Vec<Range<usize>> = Vec::new();
         let mut start = 0;
         for group in &self.metadata.row_groups {
             let end = start + group.num_rows();
             match runs.last_mut() {
                 Some(last) if end - last.start <= rows => last.end = end,
-                _ => {
-                    let pieces = (start..end).step_by(rows);
-                    runs.extend(pieces.map(|first| first..end.min(first + rows)));
-                }
+                _ => runs.push(start..end),
             }
             start = end;
         }
