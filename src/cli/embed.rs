@@ -20,7 +20,7 @@ use super::args::EmbedArgs;
 use super::inputs::{self, ITEM, LABEL, MODALITY};
 use super::progress::listener;
 use super::{INTERRUPTED, Interrupted};
-use crate::encoder::{self, Encoder, EncoderError, Picture, Tower};
+use crate::encoder::{self, Encoder, EncoderError, Tower, fingerprint};
 use crate::frame::{EMBEDDING, EMBEDDING_ERROR, EMBEDDING_TRUNCATED, EmbedOptions, FrameError, io};
 use crate::progress::Progress;
 use crate::whole_file::write_whole;
@@ -33,6 +33,7 @@ pub(super) fn run(args: &EmbedArgs) -> Result<()> {
         .into_iter()
         .filter_map(|(tower, frame)| Some((tower, frame?)))
         .collect();
+    let cache = args.items.cache()?;
     let encoder = encoder::load(&args.items.clip_model, args.items.device)?;
     for (tower, _) in &parts {
         inputs::check_tower(&*encoder, *tower)?;
@@ -55,7 +56,7 @@ pub(super) fn run(args: &EmbedArgs) -> Result<()> {
                     done,
                     total,
                 };
-                let options = args.items.options(Arc::new(whole));
+                let options = args.items.options(Arc::new(whole), cache.as_ref());
                 let items = frame.slice(start as i64, rows);
                 let shard = embed(items, *tower, &*encoder, &options)
                     .map_err(|error| shards.interrupted(error, done, total))?;
@@ -79,6 +80,9 @@ pub(super) fn run(args: &EmbedArgs) -> Result<()> {
         }
         if truncated > 0 {
             write!(line, ", {truncated} texts cut to the encoder's context")?;
+        }
+        if let Some(hits) = cache.map(|cache| cache.hits()).filter(|hits| *hits > 0) {
+            write!(line, ", {hits} from the cache")?;
         }
         println!("{line}: {}", args.output.display());
     }
@@ -141,7 +145,7 @@ fn is_finished(path: &Path, rows: usize) -> bool {
 struct Job {
     version: String,
     model: String,
-    /// Of an embedding that depends on all weights.
+    /// Of the fingerprints of the towers.
     weights_sha256: String,
     /// Of the items in order.
     items_sha256: String,
@@ -149,6 +153,8 @@ struct Job {
     shard_size: usize,
     batch_size: usize,
     apply_orientation: bool,
+    /// What lies in it may differ from what would be computed, in the last bits.
+    cache: Option<PathBuf>,
 }
 
 impl Job {
@@ -161,14 +167,7 @@ impl Job {
                 items.update(item.len().to_le_bytes());
                 items.update(item);
             }
-            let probe = match tower {
-                Tower::Text => encoder.embed_texts(&["one text that every model can read"])?,
-                Tower::Image => {
-                    let bytes = (0..3 * 32 * 32).map(|i| (i * 7 % 256) as u8).collect();
-                    encoder.embed_images(&[Picture::from_rgb(32, 32, bytes)?])?
-                }
-            };
-            probe.iter().for_each(|x| weights.update(x.to_le_bytes()));
+            weights.update(fingerprint(encoder, *tower)?);
         }
         Ok(Job {
             version: env!("CARGO_PKG_VERSION").into(),
@@ -179,6 +178,7 @@ impl Job {
             shard_size: args.shard_size,
             batch_size: args.items.batch_size.get(),
             apply_orientation: args.items.apply_orientation,
+            cache: args.items.cache.clone(),
         })
     }
 }
