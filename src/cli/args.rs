@@ -91,6 +91,9 @@ pub(super) struct ItemArgs {
     /// Turn pictures upright as their EXIF data say; CLIP's authors did not
     #[arg(long, alias = "apply_orientation")]
     pub apply_orientation: bool,
+    /// Remember embeddings by content in this file, so that the same item and model are not embedded twice
+    #[arg(long, value_name = "FILE")]
+    pub cache: Option<PathBuf>,
     /// Say nothing but errors
     #[arg(long, short)]
     pub quiet: bool,

@@ -21,7 +21,7 @@ use super::inputs;
 use super::progress::listener;
 use super::sources::Source;
 use super::{INTERRUPTED, Interrupted};
-use crate::encoder::{self, Encoder, EncoderError, Picture, Tower};
+use crate::encoder::{self, Encoder, EncoderError, fingerprint};
 use crate::frame::{EMBEDDING, EMBEDDING_ERROR, FrameError, io};
 use crate::progress::Progress;
 use crate::whole_file::write_whole;
@@ -30,6 +30,7 @@ pub(super) fn run(args: &EmbedArgs) -> Result<()> {
     let progress = listener(args.items.quiet);
     io::check_embeddings_path(&args.output)?;
     let sources = Source::of(args)?;
+    let cache = args.items.cache()?;
     let encoder = encoder::load(&args.items.clip_model, args.items.device)?;
     for source in &sources {
         inputs::check_tower(&*encoder, source.tower)?;
@@ -52,7 +53,7 @@ pub(super) fn run(args: &EmbedArgs) -> Result<()> {
                     done,
                     total,
                 };
-                let options = args.items.options(Arc::new(whole));
+                let options = args.items.options(Arc::new(whole), cache.as_ref());
                 let shard = source
                     .embed(rows.clone(), &*encoder, options)
                     .map_err(|error| shards.interrupted(error, done, total))?;
@@ -79,6 +80,9 @@ pub(super) fn run(args: &EmbedArgs) -> Result<()> {
         }
         if truncated > 0 {
             write!(line, ", {truncated} texts cut to the encoder's context")?;
+        }
+        if let Some(hits) = cache.map(|cache| cache.hits()).filter(|hits| *hits > 0) {
+            write!(line, ", {hits} from the cache")?;
         }
         println!("{line}: {}", args.output.display());
     }
@@ -111,7 +115,7 @@ fn is_finished(path: &Path, rows: usize) -> bool {
 struct Job {
     version: String,
     model: String,
-    /// Of an embedding that depends on all weights.
+    /// Of the fingerprints of the towers.
     weights_sha256: String,
     /// Of the items in order.
     items_sha256: String,
@@ -119,6 +123,8 @@ struct Job {
     shard_size: usize,
     batch_size: usize,
     apply_orientation: bool,
+    /// What lies in it may differ from what would be computed, in the last bits.
+    cache: Option<PathBuf>,
 }
 
 impl Job {
@@ -126,14 +132,7 @@ impl Job {
         let (mut items, mut weights) = (Sha256::new(), Sha256::new());
         for source in sources {
             source.identify(&mut items)?;
-            let probe = match source.tower {
-                Tower::Text => encoder.embed_texts(&["one text that every model can read"])?,
-                Tower::Image => {
-                    let bytes = (0..3 * 32 * 32).map(|i| (i * 7 % 256) as u8).collect();
-                    encoder.embed_images(&[Picture::from_rgb(32, 32, bytes)?])?
-                }
-            };
-            probe.iter().for_each(|x| weights.update(x.to_le_bytes()));
+            weights.update(fingerprint(encoder, source.tower)?);
         }
         Ok(Job {
             version: env!("CARGO_PKG_VERSION").into(),
@@ -144,6 +143,7 @@ impl Job {
             shard_size: args.shard_size,
             batch_size: args.items.batch_size.get(),
             apply_orientation: args.items.apply_orientation,
+            cache: args.items.cache.clone(),
         })
     }
 }

@@ -9,7 +9,7 @@ use polars::prelude::*;
 
 use super::args::{DataArgs, ItemArgs, NameArgs};
 use super::vectors::Vectors;
-use crate::encoder::{self, Encoder, PromptTemplate, Tower, ZeroShotLabels};
+use crate::encoder::{self, EmbeddingCache, Encoder, PromptTemplate, Tower, ZeroShotLabels};
 use crate::frame::{
     EMBEDDING, EMBEDDING_ERROR, EMBEDDING_TRUNCATED, EmbedOptions, Embeddings, FrameExt, io,
     modality_gap,
@@ -67,6 +67,10 @@ pub(super) fn load(
         );
         return Ok(None);
     }
+    let cache = match (&texts, &images) {
+        (None, None) => None,
+        _ => args.items.cache()?,
+    };
     let is_needed = texts.is_some() || images.is_some() || words.is_some();
     let encoder = is_needed
         .then(|| encoder::load(&args.items.clip_model, args.items.device))
@@ -102,7 +106,7 @@ pub(super) fn load(
         parts.push(vectors.read()?);
         sources.push(vectors.description());
     }
-    let options = args.items.options(progress.clone());
+    let options = args.items.options(progress.clone(), cache.as_ref());
     if let (Some(frame), Some(path), Some(encoder)) = (texts, &args.items.text_file, &encoder) {
         parts.push(texts_frame(frame, &**encoder, &options)?);
         sources.push(format!("the texts in {}", path.display()));
@@ -150,12 +154,26 @@ impl ItemArgs {
         Ok((texts, images))
     }
 
+    /// The cache that is named.
+    pub(super) fn cache(&self) -> Result<Option<Arc<EmbeddingCache>>> {
+        let cache = self.cache.as_ref().map(EmbeddingCache::open).transpose()?;
+        Ok(cache.map(Arc::new))
+    }
+
     /// How they are embedded.
-    pub(super) fn options(&self, progress: Arc<dyn Progress>) -> EmbedOptions {
-        EmbedOptions::default()
+    pub(super) fn options(
+        &self,
+        progress: Arc<dyn Progress>,
+        cache: Option<&Arc<EmbeddingCache>>,
+    ) -> EmbedOptions {
+        let options = EmbedOptions::default()
             .batch_size(self.batch_size)
             .apply_orientation(self.apply_orientation)
-            .progress(progress)
+            .progress(progress);
+        match cache {
+            Some(cache) => options.cache(cache.clone()),
+            None => options,
+        }
     }
 }
 

@@ -9,16 +9,20 @@
 //! Texts are tokenised a window of batches at a time, and sorted by length within it, so that a batch holds little padding
 //! and the tokens of a long list never exist together.
 //!
-//! A batch that the device has no memory for is halved until it fits.
+//! Equal items are embedded once, and share one vector. A batch that the device has no memory for is halved until it fits.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 
-use ndarray::{Array2, ArrayView2, Axis};
-use rayon::prelude::*;
+use ndarray::{Array2, ArrayView1};
 
-use super::{DecodeOptions, Encoder, EncoderError, ImageSource, Picture, Tokens, Tower};
+use super::identity::{Fate, Key, Prepared, Seen};
+use super::{
+    DecodeOptions, EmbeddingCache, Encoder, EncoderError, ImageSource, Picture, Tokens, Tower,
+};
 use crate::progress::Progress;
 
 /// Texts or images that the encoder sees at once, unless the caller says otherwise.
@@ -28,13 +32,15 @@ pub const DEFAULT_BATCH_SIZE: NonZeroUsize = NonZeroUsize::new(32).expect("32 is
 const WINDOW_BATCHES: usize = 64;
 
 /// How lists are cut into batches and images are read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct BatchOptions {
     /// Texts or images that the encoder sees at once; fewer once the device has run out of memory. Default:
     /// [`DEFAULT_BATCH_SIZE`].
     pub batch_size: NonZeroUsize,
     /// How images are decoded.
     pub decoding: DecodeOptions,
+    /// Where embeddings of earlier calls are found, and those of this call remembered. Default: nowhere.
+    pub cache: Option<Arc<EmbeddingCache>>,
 }
 
 impl Default for BatchOptions {
@@ -42,6 +48,7 @@ impl Default for BatchOptions {
         BatchOptions {
             batch_size: DEFAULT_BATCH_SIZE,
             decoding: DecodeOptions::default(),
+            cache: None,
         }
     }
 }
@@ -72,17 +79,16 @@ pub struct Failure {
 ///
 /// # Errors
 /// [`EncoderError::Inference`] if the encoder itself fails, [`EncoderError::OutOfMemory`] if the device has no memory even
-/// for one image, [`EncoderError::NoTower`] if the encoder embeds other things, [`EncoderError::Cancelled`].
+/// for one image, [`EncoderError::NoTower`] if the encoder embeds other things, [`EncoderError::Cancelled`],
+/// [`EncoderError::Cache`].
 pub fn embed_images(
     encoder: &dyn Encoder,
     sources: &[Option<ImageSource<'_>>],
     options: &BatchOptions,
     progress: &dyn Progress,
 ) -> Result<Embedded, EncoderError> {
-    let read = |source: &Option<ImageSource<'_>>| {
-        let picture = source
-            .ok_or(EncoderError::NullItem)?
-            .read(&options.decoding)?;
+    let prepare = |source: ImageSource<'_>, bytes: &[u8]| {
+        let picture = source.decode(bytes, &options.decoding)?;
         Ok(Prepared {
             size: 1,
             is_cut: false,
@@ -90,12 +96,14 @@ pub fn embed_images(
         })
     };
     let call = Call::new(encoder, Tower::Image, sources.len(), options, progress)?;
+    let mut seen = Seen::new(encoder, Tower::Image, options)?;
     let group = call.batch_size;
     std::thread::scope(|scope| {
         let (sender, receiver) = sync_channel(1);
         scope.spawn(move || {
             for batch in sources.chunks(group) {
-                if sender.send(batch.par_iter().map(read).collect()).is_err() {
+                let fates = seen.sort_out(batch, |source| source.bytes(), prepare);
+                if sender.send(fates).is_err() {
                     break;
                 }
             }
@@ -110,15 +118,16 @@ pub fn embed_images(
 ///
 /// # Errors
 /// [`EncoderError::Inference`] if the encoder itself fails, [`EncoderError::OutOfMemory`] if the device has no memory even
-/// for one text, [`EncoderError::NoTower`] if the encoder embeds other things, [`EncoderError::Cancelled`].
+/// for one text, [`EncoderError::NoTower`] if the encoder embeds other things, [`EncoderError::Cancelled`],
+/// [`EncoderError::Cache`].
 pub fn embed_texts(
     encoder: &dyn Encoder,
     texts: &[Option<&str>],
     options: &BatchOptions,
     progress: &dyn Progress,
 ) -> Result<Embedded, EncoderError> {
-    let read = |text: &Option<&str>| {
-        let tokens = encoder.tokenize(text.ok_or(EncoderError::NullItem)?)?;
+    let prepare = |text: &str, _: &[u8]| {
+        let tokens = encoder.tokenize(text)?;
         Ok(Prepared {
             size: tokens.ids.len(),
             is_cut: tokens.is_cut,
@@ -126,24 +135,26 @@ pub fn embed_texts(
         })
     };
     let call = Call::new(encoder, Tower::Text, texts.len(), options, progress)?;
+    let mut seen = Seen::new(encoder, Tower::Text, options)?;
     let windows = texts.chunks(call.batch_size.saturating_mul(WINDOW_BATCHES));
     call.run(
-        windows.map(|window| window.par_iter().map(read).collect()),
+        windows.map(|window| {
+            seen.sort_out(window, |text| Ok(Cow::Borrowed(text.as_bytes())), prepare)
+        }),
         |tokens: &[Tokens]| encoder.embed_tokens(&tokens.iter().collect::<Vec<_>>()),
     )
 }
 
-/// An item that the encoder can take.
-struct Prepared<P> {
-    item: P,
-    /// Items of one size fill a batch without padding.
-    size: usize,
-    is_cut: bool,
-}
-
 /// One list on its way through an encoder.
 struct Call<'a> {
-    result: Embedded,
+    embeddings: Array2<f32>,
+    failures: Vec<Failure>,
+    is_cut: Vec<bool>,
+    /// What is embedded here, by its row.
+    new: Vec<(Key, usize)>,
+    /// Rows and the new rows whose vectors they get.
+    same: Vec<(usize, usize)>,
+    cache: Option<&'a EmbeddingCache>,
     /// Halved when the device runs out of memory.
     batch_size: usize,
     /// Rows that are embedded or have a reason why not.
@@ -159,18 +170,19 @@ impl<'a> Call<'a> {
         encoder: &dyn Encoder,
         tower: Tower,
         rows: usize,
-        options: &BatchOptions,
+        options: &'a BatchOptions,
         progress: &'a dyn Progress,
     ) -> Result<Self, EncoderError> {
         if !encoder.towers().contains(&tower) {
             return Err(encoder.no_tower(tower));
         }
         Ok(Call {
-            result: Embedded {
-                embeddings: Array2::zeros((rows, encoder.dimension())),
-                failures: Vec::new(),
-                cut: Vec::new(),
-            },
+            embeddings: Array2::zeros((rows, encoder.dimension())),
+            failures: Vec::new(),
+            is_cut: vec![false; rows],
+            new: Vec::new(),
+            same: Vec::new(),
+            cache: options.cache.as_deref(),
             batch_size: options.batch_size.get(),
             done: 0,
             told: 0,
@@ -185,22 +197,27 @@ impl<'a> Call<'a> {
     /// Embeds all items, which come in groups, in full batches of items of about one size.
     fn run<P>(
         mut self,
-        groups: impl Iterator<Item = Vec<Result<Prepared<P>, EncoderError>>>,
+        groups: impl Iterator<Item = Result<Vec<Fate<P>>, EncoderError>>,
         embed: impl Fn(&[P]) -> Result<Array2<f32>, EncoderError>,
     ) -> Result<Embedded, EncoderError> {
         let mut row = 0;
         let mut waiting = Vec::new();
         for group in groups {
-            for outcome in group {
-                match outcome {
-                    Ok(prepared) => {
-                        if prepared.is_cut {
-                            self.result.cut.push(row);
-                        }
+            self.check()?;
+            for fate in group? {
+                match fate {
+                    Fate::New(key, prepared) => {
+                        self.is_cut[row] = prepared.is_cut;
+                        self.new.push((key, row));
                         waiting.push((row, prepared));
                     }
-                    Err(reason) => {
-                        self.result.failures.push(Failure { row, reason });
+                    Fate::Remembered(remembered) => {
+                        self.is_cut[row] = remembered.is_cut;
+                        self.put(row, ArrayView1::from(&remembered.vector));
+                    }
+                    Fate::SameAs(first) => self.same.push((row, first)),
+                    Fate::Failed(reason) => {
+                        self.failures.push(Failure { row, reason });
                         self.done += 1;
                     }
                 }
@@ -212,7 +229,37 @@ impl<'a> Call<'a> {
             self.tell();
         }
         self.embed(waiting.into_iter(), &embed)?;
-        Ok(self.result)
+        for (row, first) in std::mem::take(&mut self.same) {
+            self.is_cut[row] = self.is_cut[first];
+            let vector = self.embeddings.row(first).to_owned();
+            self.put(row, vector.view());
+        }
+        self.tell();
+        self.remember()?;
+        let rows = self.is_cut.iter().enumerate();
+        Ok(Embedded {
+            cut: rows
+                .filter_map(|(row, is_cut)| is_cut.then_some(row))
+                .collect(),
+            embeddings: self.embeddings,
+            failures: self.failures,
+        })
+    }
+
+    /// Puts what is new into the cache.
+    ///
+    /// All of it, at the end: a call that is killed before leaves the cache as it was, so its repetition makes the same
+    /// batches and the same bits; one that is killed after, before its caller has written a thing, finds in the cache the
+    /// very vectors that it would have returned, one for all equal items.
+    fn remember(&self) -> Result<(), EncoderError> {
+        match self.cache {
+            Some(cache) if !self.new.is_empty() => cache.put(
+                self.new
+                    .iter()
+                    .map(|&(key, row)| (key, self.embeddings.row(row), self.is_cut[row])),
+            ),
+            _ => Ok(()),
+        }
     }
 
     fn embed<P>(
@@ -224,13 +271,14 @@ impl<'a> Call<'a> {
             prepared.map(|(row, prepared)| (row, prepared.item)).unzip();
         let mut start = 0;
         while start < items.len() {
-            if self.progress.is_cancelled() {
-                return Err(EncoderError::Cancelled);
-            }
+            self.check()?;
             let end = items.len().min(start + self.batch_size);
             match embed(&items[start..end]) {
                 Ok(embeddings) => {
-                    self.put(&rows[start..end], embeddings.view());
+                    for (&row, vector) in rows[start..end].iter().zip(embeddings.rows()) {
+                        self.put(row, vector);
+                    }
+                    self.tell();
                     start = end;
                 }
                 Err(error) if error.is_out_of_memory() => {
@@ -247,18 +295,23 @@ impl<'a> Call<'a> {
         Ok(())
     }
 
-    fn put(&mut self, rows: &[usize], embeddings: ArrayView2<'_, f32>) {
-        for (&row, embedding) in rows.iter().zip(embeddings.axis_iter(Axis(0))) {
-            self.result.embeddings.row_mut(row).assign(&embedding);
+    /// Whether to go on.
+    fn check(&self) -> Result<(), EncoderError> {
+        match self.progress.is_cancelled() {
+            true => Err(EncoderError::Cancelled),
+            false => Ok(()),
         }
-        self.done += rows.len();
-        self.tell();
+    }
+
+    fn put(&mut self, row: usize, vector: ArrayView1<'_, f32>) {
+        self.embeddings.row_mut(row).assign(&vector);
+        self.done += 1;
     }
 
     fn tell(&mut self) {
         if self.told < self.done {
             self.told = self.done;
-            let total = self.result.embeddings.nrows();
+            let total = self.embeddings.nrows();
             self.progress.update(self.stage, self.done, total);
         }
     }
@@ -273,16 +326,33 @@ mod tests {
     use crate::progress::Silent;
 
     /// Embeds a text by its length and a picture by its first byte, and remembers the sizes of its batches.
-    #[derive(Default)]
     struct Toy {
         batches: Mutex<Vec<usize>>,
         /// Items that fit into its memory, where that has an end.
         memory: Option<usize>,
+        /// Its weights.
+        scale: f32,
+    }
+
+    impl Default for Toy {
+        fn default() -> Self {
+            Toy {
+                batches: Mutex::default(),
+                memory: None,
+                scale: 1.0,
+            }
+        }
     }
 
     impl Toy {
         fn batches(&self) -> Vec<usize> {
             self.batches.lock().unwrap().clone()
+        }
+
+        /// A number and the weights, for each item.
+        fn vectors(&self, items: impl Iterator<Item = f32>) -> Array2<f32> {
+            let rows: Vec<_> = items.map(|x| [self.scale * x, self.scale]).collect();
+            rows.into()
         }
 
         /// What candle says, word for word.
@@ -319,15 +389,11 @@ mod tests {
         }
         fn embed_tokens(&self, tokens: &[&Tokens]) -> Result<Array2<f32>, EncoderError> {
             self.compute(tokens.len())?;
-            Ok(Array2::from_shape_fn((tokens.len(), 2), |(i, _)| {
-                tokens[i].ids.len() as f32
-            }))
+            Ok(self.vectors(tokens.iter().map(|tokens| tokens.ids.len() as f32)))
         }
         fn embed_images(&self, pictures: &[Picture]) -> Result<Array2<f32>, EncoderError> {
             self.compute(pictures.len())?;
-            Ok(Array2::from_shape_fn((pictures.len(), 2), |(i, _)| {
-                f32::from(pictures[i].rgb()[0])
-            }))
+            Ok(self.vectors(pictures.iter().map(|picture| picture.rgb()[0].into())))
         }
     }
 
@@ -447,7 +513,7 @@ mod tests {
     #[test]
     fn long_lists_of_texts_go_through_in_windows() {
         let toy = Toy::default();
-        let texts: Vec<String> = (0..1000).map(|i| "x".repeat(1 + i % 4)).collect();
+        let texts: Vec<String> = (0..1000).map(|i| i.to_string()).collect();
         let items: Vec<_> = texts.iter().map(|text| Some(text.as_str())).collect();
         let embedded = embed_texts(&toy, &items, &options(3), &Silent).unwrap();
         let lengths: Vec<f32> = texts.iter().map(|text| text.len() as f32).collect();
@@ -469,13 +535,124 @@ mod tests {
 
     #[test]
     fn a_cancelled_call_stops_after_the_batch() {
-        let picture = png(7);
-        let sources = [Some(ImageSource::Bytes(&picture)); 40];
+        let pictures: Vec<Vec<u8>> = (0..40).map(png).collect();
+        let sources: Vec<_> = pictures
+            .iter()
+            .map(|p| Some(ImageSource::Bytes(p)))
+            .collect();
         let toy = Toy::default();
         let error = embed_images(&toy, &sources, &options(4), &Impatient(2.into())).unwrap_err();
         assert!(matches!(error, EncoderError::Cancelled));
-        let error = embed_texts(&toy, &[Some("a"); 9], &options(4), &Impatient(1.into()));
+        let texts = ["a", "b", "c", "d", "e", "f"].map(Some);
+        let error = embed_texts(&toy, &texts, &options(4), &Impatient(1.into()));
         assert!(matches!(error.unwrap_err(), EncoderError::Cancelled));
         assert_eq!(toy.batches(), [4; 3]);
+    }
+
+    /// A folder and options with a cache in it.
+    fn cached() -> (tempfile::TempDir, BatchOptions) {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = EmbeddingCache::open(folder.path().join("cache")).unwrap();
+        let cache = Some(Arc::new(cache));
+        let options = BatchOptions {
+            cache,
+            ..options(4)
+        };
+        (folder, options)
+    }
+
+    #[test]
+    fn what_was_embedded_before_comes_from_the_cache() {
+        let (_folder, options) = cached();
+        let pictures: Vec<Vec<u8>> = (0..6).map(png).collect();
+        let mut sources: Vec<_> = pictures
+            .iter()
+            .map(|p| Some(ImageSource::Bytes(p)))
+            .collect();
+        sources[1] = Some(ImageSource::Bytes(b"no image"));
+        let texts = [Some("a"), Some("far too long"), None, Some("ccc")];
+        let mut runs = Vec::new();
+        for hits in [0, 8] {
+            let toy = Toy::default();
+            let texts = embed_texts(&toy, &texts, &options, &Silent).unwrap();
+            let images = embed_images(&toy, &sources, &options, &Silent).unwrap();
+            assert_eq!(options.cache.as_ref().unwrap().hits(), hits);
+            assert_eq!((texts.failures.len(), images.failures.len()), (1, 1));
+            assert_eq!(texts.cut, [1]);
+            runs.push((texts.embeddings, images.embeddings, toy.batches()));
+        }
+        assert_eq!(runs[0].2, [1, 3, 1, 4, 1], "each call begins with a probe");
+        assert_eq!(runs[1].2, [1, 1]);
+        assert_eq!((&runs[0].0, &runs[0].1), (&runs[1].0, &runs[1].1));
+    }
+
+    #[test]
+    fn a_changed_file_is_embedded_anew_and_a_renamed_one_is_not() {
+        let (folder, options) = cached();
+        let [first, second] = ["first.png", "second.png"].map(|name| folder.path().join(name));
+        let embed = |path| {
+            let sources = [Some(ImageSource::Path(path))];
+            firsts(&embed_images(&Toy::default(), &sources, &options, &Silent).unwrap())
+        };
+        let hits = || options.cache.as_ref().unwrap().hits();
+        std::fs::write(&first, png(3)).unwrap();
+        assert_eq!(embed(&first), [3.0]);
+        std::fs::rename(&first, &second).unwrap();
+        assert_eq!((embed(&second), hits()), (vec![3.0], 1));
+        std::fs::write(&second, png(4)).unwrap();
+        assert_eq!((embed(&second), hits()), (vec![4.0], 1));
+    }
+
+    #[test]
+    fn another_model_or_another_decoding_misses() {
+        let (_folder, options) = cached();
+        let picture = png(3);
+        let sources = [Some(ImageSource::Bytes(&picture))];
+        let embed = |scale, options: &BatchOptions| {
+            let toy = Toy {
+                scale,
+                ..Toy::default()
+            };
+            firsts(&embed_images(&toy, &sources, options, &Silent).unwrap())
+        };
+        let hits = || options.cache.as_ref().unwrap().hits();
+        assert_eq!(embed(1.0, &options), [3.0]);
+        assert_eq!((embed(2.0, &options), hits()), (vec![6.0], 0));
+        let mut upright = options.clone();
+        upright.decoding.apply_orientation = true;
+        assert_eq!((embed(1.0, &upright), hits()), (vec![3.0], 0));
+        assert_eq!((embed(1.0, &options), hits()), (vec![3.0], 1));
+    }
+
+    #[test]
+    fn equal_items_are_embedded_once() {
+        let toy = Toy::default();
+        let texts: Vec<_> = (0..900)
+            .map(|i| Some(["a", "bb", "far too long"][i % 3]))
+            .collect();
+        let embedded = embed_texts(&toy, &texts, &options(1), &Silent).unwrap();
+        assert_eq!(firsts(&embedded)[..3], [1.0, 2.0, 4.0]);
+        assert_eq!(firsts(&embedded)[..3], firsts(&embedded)[897..]);
+        assert_eq!(embedded.cut, (2..900).step_by(3).collect::<Vec<_>>());
+        assert_eq!(toy.batches(), [1; 3]);
+
+        let toy = Toy::default();
+        let (one, two) = (png(1), png(2));
+        let sources = [&one[..], b"no image", &two, &one, b"no image", &two, &one];
+        let sources = sources.map(|bytes| Some(ImageSource::Bytes(bytes)));
+        let embedded = embed_images(&toy, &sources, &options(2), &Silent).unwrap();
+        assert_eq!(firsts(&embedded), [1.0, 0.0, 2.0, 1.0, 0.0, 2.0, 1.0]);
+        assert_eq!(embedded.failures.len(), 2);
+        assert_eq!(toy.batches(), [2]);
+    }
+
+    #[test]
+    fn a_call_that_fails_or_is_cancelled_leaves_the_cache_as_it_was() {
+        let (_folder, options) = cached();
+        let texts = ["a", "bb", "ccc", "dddd", "e", "ff"].map(Some);
+        let toy = Toy::default();
+        embed_texts(&toy, &texts, &options, &Impatient(1.into())).unwrap_err();
+        embed_texts(&toy, &texts, &options, &Silent).unwrap();
+        assert_eq!(options.cache.as_ref().unwrap().hits(), 0);
     }
 }

@@ -382,6 +382,28 @@ pub enum EncoderError {
         cause: Box<EncoderError>,
     },
 
+    /// A cache that is open elsewhere.
+    #[error(
+        "the cache {} is held open by another process; wait until that has ended, or give another file",
+        path.display()
+    )]
+    CacheInUse {
+        /// The file.
+        path: PathBuf,
+    },
+
+    /// A file that cannot be a cache.
+    #[error(
+        "{} cannot serve as a cache of embeddings ({cause}); give another file, or remove it if it is a cache that was damaged",
+        path.display()
+    )]
+    Cache {
+        /// The file.
+        path: PathBuf,
+        /// What the database or the operating system reported.
+        cause: Cause,
+    },
+
     /// The listener asked to stop.
     #[error("stopped before all items were embedded, as was asked; call again to embed them")]
     Cancelled,

@@ -26,12 +26,14 @@
 //! | `var_builder`, `rows` | weights for, and embeddings from, the models of candle-transformers |
 //! | `load` | which encoder a model's files are for |
 //! | `batching` | long lists |
+//! | `identity`, `cache` | which items are the same, and their embeddings on disk |
 //! | `zero_shot` | labels in words, as directions |
 
 use ndarray::Array2;
 
 mod attention;
 mod batching;
+mod cache;
 mod checkpoint;
 mod clip;
 mod config;
@@ -40,6 +42,7 @@ mod device;
 mod errors;
 mod files;
 mod hub;
+mod identity;
 mod jpeg;
 mod kernels;
 mod load;
@@ -66,9 +69,11 @@ mod zero_shot;
 pub use batching::{
     BatchOptions, DEFAULT_BATCH_SIZE, Embedded, Failure, embed_images, embed_texts,
 };
+pub use cache::EmbeddingCache;
 pub use clip::ClipEncoder;
 pub use device::Device;
 pub use errors::EncoderError;
+pub use identity::fingerprint;
 pub use load::load;
 pub(crate) use picture::is_url;
 pub use picture::{DEFAULT_MAX_PIXELS, DecodeOptions, ImageSource, Picture};

@@ -99,11 +99,12 @@ impl<'a> ImageSource<'a> {
     }
 }
 
-/// Whether a text begins as a URL does: a scheme, then `://` (RFC 3986, section 3.1).
+/// Whether a text begins as a URL does: a scheme, then `://` (RFC 3986, section 3.1). One letter is a drive of Windows.
 pub(crate) fn is_url(text: &str) -> bool {
     let is_of_a_scheme = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
     text.split_once("://").is_some_and(|(scheme, _)| {
-        scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && scheme.chars().all(is_of_a_scheme)
+        let starts_well = scheme.starts_with(|c: char| c.is_ascii_alphabetic());
+        starts_well && scheme.len() > 1 && scheme.chars().all(is_of_a_scheme)
     })
 }
 

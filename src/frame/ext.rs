@@ -12,7 +12,7 @@ use polars::prelude::*;
 use super::column::{Images, texts};
 use super::embeddings::in_place;
 use super::{EMBEDDING, Embeddings, FrameError, center, explore};
-use crate::encoder::{self, BatchOptions, Embedded, Encoder};
+use crate::encoder::{self, BatchOptions, Embedded, EmbeddingCache, Encoder};
 use crate::mixture::VonMisesFisherMixture;
 use crate::progress::{Progress, Silent};
 
@@ -52,6 +52,12 @@ impl EmbedOptions {
     /// Whether images are turned as their EXIF data say (no, as the models' authors did).
     pub fn apply_orientation(mut self, apply_orientation: bool) -> Self {
         self.batches.decoding.apply_orientation = apply_orientation;
+        self
+    }
+
+    /// Where embeddings of earlier calls are found, and new ones remembered (nowhere).
+    pub fn cache(mut self, cache: Arc<EmbeddingCache>) -> Self {
+        self.batches.cache = Some(cache);
         self
     }
 

@@ -451,15 +451,24 @@ fn embeddings_are_written_once_and_fitted_from_the_file() {
 
 #[test]
 fn an_embed_that_was_killed_goes_on_and_ends_with_the_same_bytes() {
+    killed_and_resumed(&[], &[]);
+}
+
+#[test]
+fn an_embed_with_a_cache_that_was_killed_ends_with_the_same_bytes() {
+    killed_and_resumed(&["--cache", "whole.redb"], &["--cache", "killed.redb"]);
+}
+
+/// The flags are those of the run that is not disturbed, and those of the other.
+fn killed_and_resumed(undisturbed: &[&str], disturbed: &[&str]) {
     let folder = TempDir::new().unwrap();
     let whole = embed_args("whole.parquet");
-    succeed(
-        folder.path(),
-        &whole.iter().map(String::as_str).collect::<Vec<_>>(),
-    );
+    let whole: Vec<&str> = whole.iter().map(String::as_str).collect();
+    succeed(folder.path(), &[&whole[..], undisturbed].concat());
     let expected = fs::read(folder.path().join("whole.parquet")).unwrap();
 
-    let args = embed_args("killed.parquet");
+    let mut args = embed_args("killed.parquet");
+    args.extend(disturbed.iter().map(|flag| (*flag).to_owned()));
     let shards = folder.path().join("killed.parquet.shards");
     for kill in 0..6 {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vmfmix"));
@@ -671,6 +680,50 @@ fn report_shows_a_saved_mixture_on_other_data_without_fitting() {
     let message = fail_in(folder.path(), 1, &args);
     assert!(
         message.contains("use the encoder the model was fitted with"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_cache_spares_the_encoder_whatever_the_verb() {
+    let folder = TempDir::new().unwrap();
+    let args = |output| {
+        let mut args = embed_args(output);
+        args.extend(["--cache", "cache/embeddings.redb"].map(str::to_owned));
+        args
+    };
+    let embed = |output| {
+        let args = args(output);
+        succeed(
+            folder.path(),
+            &args.iter().map(String::as_str).collect::<Vec<_>>(),
+        )
+    };
+    let out = embed("first.parquet");
+    assert!(out.starts_with("960 items embedded"), "{out}");
+    let out = embed("second.parquet");
+    assert_eq!(
+        out,
+        "960 items embedded, 960 from the cache: second.parquet\n"
+    );
+    let bytes = |name| fs::read(folder.path().join(name)).unwrap();
+    assert!(bytes("first.parquet") == bytes("second.parquet"));
+
+    let (texts, clip) = (dataset("shapes/captions.txt"), dataset("tiny-clip"));
+    let data = ["--text-file", &texts, "--clip-model", &clip];
+    let cached = ["--cache", "cache/embeddings.redb", "-k", "2"];
+    let fitted = |flags: &[&str]| {
+        succeed(folder.path(), &[&data[..], flags].concat());
+        let metrics = json(folder.path().join("results/evaluation_metrics.json"));
+        metrics["train_log_likelihood"].as_f64().unwrap()
+    };
+    assert!((fitted(&cached) - fitted(&cached[2..])).abs() < 1e-3);
+
+    fs::write(folder.path().join("cache/embeddings.redb"), "damaged").unwrap();
+    let output = vmfmix(folder.path(), &[&data[..], &cached].concat());
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        message.starts_with("error: cache/embeddings.redb cannot serve as a cache of embeddings"),
         "{message}"
     );
 }
