@@ -456,6 +456,7 @@ mod tests {
             "a/b.png",
             "/a://b",
             "C:\\a.png",
+            "C://a.png",
             "://a",
             "a b://c",
             "1a://b",
