@@ -19,19 +19,19 @@ use crate::vmf::VonMisesFisher;
 pub(super) fn run(args: &FitArgs) -> Result<()> {
     let output = OutputFolder::new(&args.output.output_dir)?;
     let progress = listener(args.data.items.quiet);
-    if let Some(vectors) = Vectors::open(&args.data.embeddings)?
-        && vectors.bytes() as f64 > args.output.memory_share * total_memory()
-    {
-        let report = large::run(args, vectors, &output, &progress)?;
-        if !args.data.items.quiet {
-            print_summary(&report, &output);
+    let is_large =
+        |vectors: &Vectors| vectors.bytes() as f64 > args.output.memory_share * total_memory();
+    let inputs = match Vectors::open(&args.data.embeddings)? {
+        Some(vectors) if is_large(&vectors) => {
+            let report = large::run(args, vectors, &output, &progress)?;
+            if !args.data.items.quiet {
+                print_summary(&report, &output);
+            }
+            return Ok(());
         }
-        return Ok(());
-    }
-    let inputs = match inputs::load(&args.data, Some(&args.names), &progress)? {
-        Some(inputs) => inputs,
-        None => synthetic(args)?,
+        vectors => inputs::load(&args.data, vectors, Some(&args.names), &progress)?,
     };
+    let inputs = inputs.map_or_else(|| synthetic(args), Ok)?;
     let notes = inputs.notes;
     let analysis = Analysis::new(inputs, &args.data)?;
     let (report, selection) = analysis.fit(&args.size, &args.mixture, &output, &progress)?;

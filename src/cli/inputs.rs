@@ -1,6 +1,6 @@
 //! From the data arguments to a frame of embeddings: one row for every text, picture or vector given.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -47,9 +47,10 @@ pub(super) struct Notes {
     pub gap_before: Option<f64>,
 }
 
-/// Reads and embeds what the arguments name; `None` where they name no data.
+/// Reads and embeds what the arguments name, of which the files of embeddings are open; `None` where they name no data.
 pub(super) fn load(
     args: &DataArgs,
+    vectors: Option<Vectors>,
     names: Option<&NameArgs>,
     progress: &Arc<dyn Progress>,
 ) -> Result<Option<Inputs>> {
@@ -58,7 +59,6 @@ pub(super) fn load(
     // All files are looked at before the encoder is loaded: a wrong name is told at once.
     let words = names.and_then(|names| names.zero_shot_labels.as_ref());
     let words = words.map(labels).transpose()?;
-    let vectors = Vectors::open(&args.embeddings)?;
     let (texts, images) = args.items.read()?;
     if vectors.is_none() && texts.is_none() && images.is_none() {
         ensure!(
@@ -118,15 +118,7 @@ pub(super) fn load(
     let truncated = parts.iter().map(truncated).sum();
     let mut frame = stack(parts)?;
     if let Some(path) = &args.labels {
-        let labels = io::text_file(path)?;
-        ensure!(
-            labels.height() == frame.height(),
-            "{}: {} labels for {} items; give one label a line, texts first, then pictures in the order of their paths",
-            path.display(),
-            labels.height(),
-            frame.height()
-        );
-        frame.with_column(labels.column("text")?.clone().with_name(LABEL.into()))?;
+        frame.with_column(known_labels(path, frame.height())?)?;
     }
     let description = sources.join(" and ");
     check(&frame).with_context(|| description.clone())?;
@@ -175,6 +167,18 @@ impl ItemArgs {
             None => options,
         }
     }
+}
+
+/// The labels of so many items in a file, one a line.
+pub(super) fn known_labels(path: &Path, items: usize) -> Result<Column> {
+    let labels = io::text_file(path)?;
+    ensure!(
+        labels.height() == items,
+        "{}: {} labels for {items} items; give one label a line, texts first, then pictures in the order of their paths",
+        path.display(),
+        labels.height(),
+    );
+    Ok(labels.column("text")?.clone().with_name(LABEL.into()))
 }
 
 /// The labels in a file, one a line.

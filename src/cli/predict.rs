@@ -33,8 +33,9 @@ pub(super) fn run(args: &PredictArgs) -> Result<()> {
             &progress,
             &mut count,
         )?,
-        _ => {
-            let inputs = inputs::load(&args.data, None, &progress)?.expect("clap requires data");
+        vectors => {
+            let inputs =
+                inputs::load(&args.data, vectors, None, &progress)?.expect("clap requires data");
             let assigned = inputs
                 .frame
                 .predict_with(EMBEDDING, &model)

@@ -8,12 +8,14 @@ use super::fit::{print_notes, print_summary};
 use super::inputs;
 use super::predict::read_model;
 use super::progress::listener;
+use super::vectors::Vectors;
 
 pub(super) fn run(args: &ReportArgs) -> Result<()> {
     let model = read_model(&args.model)?;
     let output = OutputFolder::new(&args.output_dir)?;
     let inputs = inputs::load(
         &args.data,
+        Vectors::open(&args.data.embeddings)?,
         Some(&args.names),
         &listener(args.data.items.quiet),
     )?

@@ -8,8 +8,8 @@ use anyhow::{Context, Result, bail, ensure};
 use polars::prelude::*;
 use walkdir::WalkDir;
 
-use super::inputs::{ITEM, LABEL, MODALITY, VECTOR, stack, strings, tagged};
-use crate::frame::io::{self, EmbeddingsFile};
+use super::inputs::{ITEM, LABEL, MODALITY, VECTOR, known_labels, stack, strings, tagged};
+use crate::frame::io::EmbeddingsFile;
 use crate::frame::{EMBEDDING, EMBEDDING_ERROR, FrameError, FrameExt};
 use crate::mixture::{MixtureError, VonMisesFisherMixture};
 
@@ -39,7 +39,7 @@ impl Vectors {
         for given in given {
             for path in paths(given)? {
                 let file = EmbeddingsFile::open(&path)?;
-                let got = file.dimension()?;
+                let got = file.dimension();
                 ensure!(
                     got == dimension || dimension == 0 || got == 0,
                     "{}: vectors of {got} numbers, but {dimension} in the files before; use embeddings of one encoder",
@@ -59,15 +59,7 @@ impl Vectors {
     /// The same with the labels in a file, one a line.
     pub(super) fn labelled(mut self, path: Option<&Path>) -> Result<Self> {
         if let Some(path) = path {
-            let labels = io::text_file(path)?;
-            ensure!(
-                labels.height() == self.height(),
-                "{}: {} labels for {} rows; give one label a line",
-                path.display(),
-                labels.height(),
-                self.height()
-            );
-            self.labels = Some(labels.column("text")?.clone().with_name(LABEL.into()));
+            self.labels = Some(known_labels(path, self.height())?);
         }
         Ok(self)
     }
@@ -176,16 +168,9 @@ impl Vectors {
     ) -> Result<DataFrame, FrameError> {
         let rows = first..first + frame.height();
         let is_text = |name: &&str| frame.column(name).is_ok_and(|c| c.dtype().is_string());
-        let file_name = match self.files.len() {
-            1 => String::new(),
-            _ => {
-                file.path()
-                    .file_name()
-                    .unwrap_or_default()
-                    .to_string_lossy()
-                    .into_owned()
-                    + ", "
-            }
+        let file_name = match (self.files.len(), file.path().file_name()) {
+            (2.., Some(name)) => format!("{}, ", name.display()),
+            _ => String::new(),
         };
         let items = match NAMES.iter().find(|name| is_text(name)) {
             Some(name) => frame.column(name)?.clone(),

@@ -6,6 +6,7 @@ use ndarray::{Array1, Array2, ArrayView1, Axis};
 use polars::prelude::*;
 
 use super::column::texts;
+use super::present::{Present, gathered};
 use super::{Embeddings, FrameError};
 
 /// What is left of a unit vector less its mean below this length is the rounding of `f32`, not a direction.
@@ -17,9 +18,7 @@ const NO_DIRECTION: &str = "its embedding has no direction: a length of zero, or
 
 /// The rows of a frame that have an embedding, with the group of each.
 pub(super) struct Grouped<'a> {
-    pub embeddings: Embeddings,
-    /// Their places in the frame.
-    pub rows: Vec<IdxSize>,
+    pub present: Present,
     /// The group of each, an index into `names`.
     pub groups: Vec<usize>,
     /// The groups in the order of their first rows.
@@ -28,22 +27,18 @@ pub(super) struct Grouped<'a> {
 
 impl<'a> Grouped<'a> {
     pub(super) fn of(frame: &'a DataFrame, column: &str, by: &str) -> Result<Self, FrameError> {
-        let present = frame.column(column)?.is_not_null();
-        let embeddings = Embeddings::of(&frame.filter(&present)?, column)?;
-        let (mut rows, mut groups, mut names) = (Vec::new(), Vec::new(), Vec::new());
-        let mut numbers = HashMap::new();
-        for ((row, name), present) in (0..).zip(texts(frame, by)?).zip(present.iter()) {
-            if present == Some(true) {
-                rows.push(row);
-                groups.push(*numbers.entry(name).or_insert_with(|| {
-                    names.push(name);
-                    names.len() - 1
-                }));
-            }
-        }
+        let present = Present::of(frame, column)?;
+        let all = texts(frame, by)?;
+        let (mut names, mut numbers) = (Vec::new(), HashMap::new());
+        let group = |&row: &usize| {
+            *numbers.entry(all[row]).or_insert_with(|| {
+                names.push(all[row]);
+                names.len() - 1
+            })
+        };
+        let groups = present.rows.iter().map(group).collect();
         Ok(Self {
-            embeddings,
-            rows,
+            present,
             groups,
             names,
         })
@@ -69,7 +64,7 @@ pub(super) fn center_by(
         Err(_) => vec![None; frame.height()],
     };
     let grouped = Grouped::of(frame, column, by)?;
-    let vectors = grouped.embeddings.view();
+    let vectors = grouped.present.embeddings.view();
     let mut means = Array2::<f64>::zeros((grouped.names.len(), vectors.ncols()));
     let mut sizes = vec![0.0_f64; grouped.names.len()];
     for (row, &group) in vectors.rows().into_iter().zip(&grouped.groups) {
@@ -90,21 +85,20 @@ pub(super) fn center_by(
         }
     };
     let mut out = Array2::<f32>::zeros(vectors.dim());
-    let mut places: Vec<Option<IdxSize>> = vec![None; frame.height()];
-    for (at, &row) in grouped.rows.iter().enumerate() {
+    let mut places = vec![None; frame.height()];
+    for (at, &row) in grouped.present.rows.iter().enumerate() {
         match centred(vectors.row(at), grouped.groups[at]) {
             Ok(unit) => {
                 out.index_axis_mut(Axis(0), at).assign(&unit);
-                places[row as usize] = Some(at as IdxSize);
+                places[row] = Some(at);
             }
-            Err(reason) => reasons[row as usize] = Some(reason),
+            Err(reason) => reasons[row] = Some(reason),
         }
     }
     let vectors = Embeddings::into_column(column, out)?;
     let reasons = Column::new(error_column.into(), reasons);
     let mut frame = frame.clone();
-    // Gathering by a null index makes a null row.
-    frame.with_column(vectors.take(&places.into_iter().collect::<IdxCa>())?)?;
+    frame.with_column(gathered(vectors, &places)?)?;
     frame.with_column(reasons)?;
     Ok(frame)
 }

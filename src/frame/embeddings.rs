@@ -72,39 +72,22 @@ impl Embeddings {
         ArrayView2::from_shape((rows, self.dimension), values).expect("whole rows, by construction")
     }
 
-    /// The vectors of a column in which rows without one are NaN, shape `(n_rows, dimension)`.
-    ///
-    /// # Errors
-    /// As [`of`](Self::of), but for nulls; or the vectors have another dimension.
-    pub(super) fn or_nan(
-        frame: &DataFrame,
-        column: &str,
-        dimension: usize,
-    ) -> Result<Array2<f32>, FrameError> {
-        let present = frame.column(column)?.is_not_null();
-        let vectors = Self::of(&frame.filter(&present)?, column)?;
-        if vectors.dimension != dimension && vectors.view().nrows() > 0 {
-            return Err(FrameError::Dimension {
-                column: column.to_owned(),
-                got: vectors.dimension,
-                expected: dimension,
-            });
-        }
-        if present.all() {
-            return Ok(vectors.view().to_owned());
-        }
-        let mut all = Array2::from_elem((frame.height(), dimension), f32::NAN);
-        let rows = all.rows_mut().into_iter().zip(present.iter());
-        let rows = rows.filter_map(|(row, present)| (present == Some(true)).then_some(row));
-        for (mut row, vector) in rows.zip(vectors.view().rows()) {
-            row.assign(&vector);
-        }
-        Ok(all)
+    /// Length of the vectors.
+    pub fn dimension(&self) -> usize {
+        self.dimension
     }
 
     /// The vectors as a linfa dataset without targets, for `fit`; no copy.
     pub fn dataset(&self) -> DatasetBase<ArrayView2<'_, f32>, Array1<()>> {
         DatasetBase::from(self.view())
+    }
+
+    /// The vectors as a column of type `Array(Float32, dimension)`; no copy.
+    pub(super) fn to_column(&self, name: &str) -> Result<Column, FrameError> {
+        let shape = [self.view().nrows(), self.dimension];
+        let values = self.values.clone().with_name(name.into()).into_series();
+        let shape = shape.map(|n| ReshapeDimension::new(n as i64));
+        Ok(values.reshape_array(&shape)?.into())
     }
 
     /// Makes a column of type `Array(Float32, dimension)` from vectors, shape `(n_samples, dimension)`.

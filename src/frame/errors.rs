@@ -52,6 +52,14 @@ pub enum FrameError {
         /// Its rows.
         expected: usize,
     },
+    /// A column of a file cannot serve.
+    #[error("{}: {cause}", path.display())]
+    InFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with the column.
+        cause: Box<FrameError>,
+    },
     /// A vector in a file has no direction.
     #[error("{}, row {row}: the vector has no direction, its length is {length}; leave it out or repair it", path.display())]
     NoDirection {
@@ -169,6 +177,28 @@ impl FrameError {
         Self::Io {
             path: path.to_owned(),
             cause,
+        }
+    }
+
+    /// The same of another row, found by the row that it names.
+    pub(super) fn map_row(mut self, row_of: impl FnOnce(usize) -> usize) -> Self {
+        if let Self::NullEmbedding { row, .. }
+        | Self::Ragged { row, .. }
+        | Self::Mixture {
+            cause: MixtureError::NoDirection { row, .. },
+            ..
+        } = &mut self
+        {
+            *row = row_of(*row);
+        }
+        self
+    }
+
+    /// The same, of a file whose rows from `first` on were looked at.
+    pub(super) fn in_file(self, path: &Path, first: usize) -> Self {
+        Self::InFile {
+            path: path.to_owned(),
+            cause: Box::new(self.map_row(|row| first + row)),
         }
     }
 

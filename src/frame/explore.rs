@@ -6,9 +6,10 @@ use ndarray::{Array1, Array2, ArrayView1, Axis, s};
 use polars::prelude::*;
 use rayon::prelude::*;
 
-use super::{Embeddings, FrameError};
+use super::FrameError;
+use super::present::Present;
 use crate::encoder::{ZeroShotLabels, to_unit_rows};
-use crate::mixture::{MixtureError, VonMisesFisherMixture};
+use crate::mixture::{Memberships, VonMisesFisherMixture};
 use crate::product::product;
 
 /// Rows that a task compares with so many others at once.
@@ -18,39 +19,11 @@ const BLOCK: usize = 512;
 const COSINE: &str = "cosine";
 const COMPONENT: &str = "component";
 
-/// The rows of a frame that have an embedding.
-struct Present {
-    /// Their unit vectors, `(n, dimension)`.
-    units: Array2<f32>,
-    /// Their places in the frame.
-    rows: Vec<IdxSize>,
-}
-
-impl Present {
-    fn of(frame: &DataFrame, column: &str) -> Result<Self, FrameError> {
-        let present = frame.column(column)?.is_not_null();
-        let mut units = Embeddings::of(&frame.filter(&present)?, column)?
-            .view()
-            .to_owned();
-        to_unit_rows(&mut units);
-        let places = present.iter().zip(0..);
-        let rows = places.filter_map(|(present, row)| (present == Some(true)).then_some(row));
-        Ok(Present {
-            units,
-            rows: rows.collect(),
-        })
-    }
-
-    fn check(&self, column: &str, dimension: usize) -> Result<(), FrameError> {
-        match self.units.ncols() {
-            got if got == dimension || self.units.is_empty() => Ok(()),
-            got => Err(FrameError::Dimension {
-                column: column.to_owned(),
-                got,
-                expected: dimension,
-            }),
-        }
-    }
+/// Unit vectors, shape `(n, dimension)`.
+fn units(present: &Present) -> Array2<f32> {
+    let mut units = present.embeddings.view().to_owned();
+    to_unit_rows(&mut units);
+    units
 }
 
 /// See [`FrameExt::predict_with`](super::FrameExt::predict_with).
@@ -59,42 +32,24 @@ pub(super) fn memberships(
     column: &str,
     model: &VonMisesFisherMixture,
 ) -> Result<DataFrame, FrameError> {
-    let present = frame.column(column)?.is_not_null();
-    let embeddings = Embeddings::of(&frame.filter(&present)?, column)?;
-    let rows: Vec<usize> = present
-        .iter()
-        .enumerate()
-        .filter_map(|(row, present)| (present == Some(true)).then_some(row))
-        .collect();
-    let found = model
-        .memberships(embeddings.view())
-        .map_err(|cause| FrameError::Mixture {
-            column: column.to_owned(),
-            cause: match cause {
-                MixtureError::NoDirection { row, length } => MixtureError::NoDirection {
-                    row: rows[row],
-                    length,
-                },
-                cause => cause,
-            },
-        })?;
-    let mut components = vec![None; frame.height()];
-    for (&row, &component) in rows.iter().zip(&found.components) {
-        components[row] = Some(component as u32);
-    }
+    let present = Present::of(frame, column)?;
+    present.check(column, model.dimension())?;
+    let found = match present.rows.is_empty() {
+        true => Memberships::default(),
+        false => model
+            .memberships(present.embeddings.view())
+            .map_err(|cause| present.error(column, cause))?,
+    };
+    let components = found.components.iter().map(|&component| component as u32);
     let mut frame = frame.clone();
-    frame.with_column(Column::new(COMPONENT.into(), components))?;
+    frame.with_column(Column::new(COMPONENT.into(), present.spread(components)))?;
     for (name, values) in [
         ("probability", found.probabilities),
         ("log_likelihood", found.log_likelihoods),
         ("entropy", found.entropies),
         ("outlier_score", found.outlier_scores),
     ] {
-        let mut column = vec![None; frame.height()];
-        for (&row, value) in rows.iter().zip(values) {
-            column[row] = Some(value);
-        }
-        frame.with_column(Column::new(name.into(), column))?;
+        frame.with_column(Column::new(name.into(), present.spread(values)))?;
     }
     Ok(frame)
 }
@@ -109,14 +64,17 @@ pub(super) fn nearest(
     let present = Present::of(frame, column)?;
     present.check(column, query.len())?;
     let length = query.dot(&query).sqrt();
-    let cosines = match present.units.is_empty() {
+    let cosines = match present.rows.is_empty() {
         true => Array1::zeros(0),
-        false => present.units.dot(&query) / length.max(f32::MIN_POSITIVE),
+        false => units(&present).dot(&query) / length.max(f32::MIN_POSITIVE),
     };
     let mut order: Vec<usize> = (0..cosines.len()).collect();
     order.sort_by(|&a, &b| cosines[b].total_cmp(&cosines[a]));
     order.truncate(n);
-    let rows: IdxCa = order.iter().map(|&at| Some(present.rows[at])).collect();
+    let rows: IdxCa = order
+        .iter()
+        .map(|&at| Some(present.rows[at] as IdxSize))
+        .collect();
     let cosines: Vec<f32> = order.iter().map(|&at| cosines[at]).collect();
     let mut found = frame.take(&rows)?;
     found.with_column(Column::new(COSINE.into(), cosines))?;
@@ -130,7 +88,7 @@ pub(super) fn near_duplicates(
     threshold: f32,
 ) -> Result<DataFrame, FrameError> {
     let present = Present::of(frame, column)?;
-    let units = &present.units;
+    let units = units(&present);
     let n = units.nrows();
     let mut nearest = vec![(0, f32::NEG_INFINITY); n];
     nearest
@@ -158,14 +116,14 @@ pub(super) fn near_duplicates(
                 }
             }
         });
-    let mut duplicates: Vec<Option<IdxSize>> = vec![None; frame.height()];
-    let mut cosines: Vec<Option<f32>> = vec![None; frame.height()];
-    for (&row, (at, cosine)) in present.rows.iter().zip(nearest) {
-        if cosine >= threshold {
-            duplicates[row as usize] = Some(present.rows[at]);
-            cosines[row as usize] = Some(cosine.min(1.0));
-        }
-    }
+    let near = |(at, cosine): (usize, f32)| {
+        (cosine >= threshold).then(|| (present.rows[at] as IdxSize, cosine.min(1.0)))
+    };
+    let found = present.spread(nearest.into_iter().map(near));
+    let (duplicates, cosines): (Vec<Option<IdxSize>>, Vec<Option<f32>>) = found
+        .into_iter()
+        .map(|found| found.flatten().unzip())
+        .unzip();
     let mut frame = frame.clone();
     frame.with_column(Column::new("duplicate_of".into(), duplicates))?;
     frame.with_column(Column::new("duplicate_cosine".into(), cosines))?;
@@ -181,22 +139,24 @@ pub(super) fn exemplars(
 ) -> Result<DataFrame, FrameError> {
     let present = Present::of(frame, column)?;
     present.check(column, model.dimension())?;
-    let in_column = |cause| FrameError::Mixture {
-        column: column.to_owned(),
-        cause,
+    let units = units(&present);
+    let components = match present.rows.is_empty() {
+        true => Array1::zeros(0),
+        false => model
+            .assign(units.view())
+            .map_err(|cause| present.error(column, cause))?,
     };
-    let components = model.assign(present.units.view()).map_err(in_column)?;
     let means = model.mean_directions();
     let mut members = vec![Vec::new(); model.n_components()];
     for (at, &component) in components.iter().enumerate() {
-        let unit = present.units.row(at).mapv(f64::from);
+        let unit = units.row(at).mapv(f64::from);
         members[component].push((at, unit.dot(&means.row(component))));
     }
     let (mut rows, mut of, mut cosines) = (Vec::new(), Vec::new(), Vec::new());
     for (component, members) in members.iter_mut().enumerate() {
         members.sort_by(|a, b| b.1.total_cmp(&a.1));
         for &(at, cosine) in members.iter().take(n) {
-            rows.push(Some(present.rows[at]));
+            rows.push(Some(present.rows[at] as IdxSize));
             of.push(component as u32);
             cosines.push(cosine);
         }

@@ -11,6 +11,7 @@ use polars::prelude::*;
 
 use super::column::{Images, texts};
 use super::embeddings::in_place;
+use super::present::gathered;
 use super::{EMBEDDING, Embeddings, FrameError, center, explore};
 use crate::encoder::{self, BatchOptions, Embedded, EmbeddingCache, Encoder};
 use crate::mixture::VonMisesFisherMixture;
@@ -416,14 +417,12 @@ fn with_embeddings(
         reasons[failure.row] = Some(failure.reason.to_string());
     }
     let vectors = Embeddings::into_column(&options.output, embedded.embeddings)?;
-    // Gathering by a null index makes a null row.
-    let rows: IdxCa = reasons
-        .iter()
-        .zip(0..)
-        .map(|(reason, row)| reason.is_none().then_some(row))
+    let rows: Vec<Option<usize>> = (0..)
+        .zip(&reasons)
+        .map(|(row, reason)| reason.is_none().then_some(row))
         .collect();
     let mut frame = frame.clone();
-    frame.with_column(vectors.take(&rows)?)?;
+    frame.with_column(gathered(vectors, &rows)?)?;
     frame.with_column(Column::new(
         format!("{}_error", options.output).into(),
         reasons,

@@ -85,7 +85,7 @@ pub fn modality_gap(
         rows.map(|(row, _)| row).collect::<Vec<_>>()
     };
     let sides = [(first, &rows(a)[..]), (second, &rows(b)[..])];
-    Ok(ModalityGap::new(grouped.embeddings.view(), sides))
+    Ok(ModalityGap::new(grouped.present.embeddings.view(), sides))
 }
 
 impl ModalityGap {

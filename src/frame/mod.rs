@@ -8,6 +8,7 @@ mod explore;
 mod ext;
 mod gap;
 pub mod io;
+mod present;
 mod selection;
 mod shards;
 

@@ -7,6 +7,7 @@
 use std::cell::Cell;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ndarray::ArrayView2;
 
@@ -111,8 +112,11 @@ impl Shards {
     /// [`FrameError::NoDirection`] if a vector has no direction, [`FrameError::Mixture`] if their dimension is below 2 or
     /// they cannot be read.
     pub fn points(&self, rows: Vec<usize>) -> Result<Points<ShardRows<'_>>, FrameError> {
-        let places = ShardRows { shards: self, rows };
-        let rows = places.rows.clone();
+        let rows: Arc<[usize]> = rows.into();
+        let places = ShardRows {
+            shards: self,
+            rows: rows.clone(),
+        };
         Points::new(places, None).map_err(|cause| match cause {
             MixtureError::NoDirection { row, length } => {
                 let part = self.part(rows[row]);
@@ -138,7 +142,7 @@ impl Shards {
 /// Some rows of [`Shards`].
 pub struct ShardRows<'a> {
     shards: &'a Shards,
-    rows: Vec<usize>,
+    rows: Arc<[usize]>,
 }
 
 thread_local! {

@@ -9,7 +9,7 @@ use super::{InMemory, MixtureError, Observations, VonMisesFisherMixture};
 use crate::vmf::{Radial, ln_sphere_area};
 
 /// What a mixture says of rows, each of shape `(n_samples,)`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Memberships {
     /// The likeliest component.
     pub components: Array1<usize>,

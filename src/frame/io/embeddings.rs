@@ -10,6 +10,7 @@ use polars::prelude::*;
 use super::npy::write_npy_batches;
 use super::parquet::TableWriter;
 use super::{FrameError, NpyMatrix, ParquetFile, extension, fill_npy, write_batches, write_file};
+use crate::frame::present::{Present, gathered, true_rows};
 use crate::frame::{EMBEDDING, EMBEDDING_ERROR, Embeddings};
 
 /// Numbers of a table that are decoded at once: 32 MB.
@@ -25,6 +26,7 @@ const FIRST_ROWS: usize = 1024;
 pub struct EmbeddingsFile {
     path: PathBuf,
     source: Source,
+    dimension: usize,
 }
 
 enum Source {
@@ -47,7 +49,7 @@ impl EmbeddingsFile {
     /// The file cannot be read, is of another kind, or holds no vectors; or the table beside it has another number of rows.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, FrameError> {
         let path = path.as_ref();
-        let source = match Kind::of(path)? {
+        let (source, dimension) = match Kind::of(path)? {
             Kind::Npy => {
                 let matrix = NpyMatrix::open(path)?;
                 let metadata = Some(metadata_path(path)).filter(|beside| beside.is_file());
@@ -62,17 +64,20 @@ impl EmbeddingsFile {
                         expected: matrix.dim().0,
                     });
                 }
-                Source::Npy { matrix, metadata }
+                let dimension = matrix.dim().1;
+                (Source::Npy { matrix, metadata }, dimension)
             }
             Kind::Parquet => {
                 let table = ParquetFile::open(path)?;
                 let column = column_of_vectors(path, table.schema())?;
-                Source::Parquet { table, column }
+                let dimension = first_length(&table, &column)?;
+                (Source::Parquet { table, column }, dimension)
             }
         };
         Ok(Self {
             path: path.to_owned(),
             source,
+            dimension,
         })
     }
 
@@ -99,40 +104,30 @@ impl EmbeddingsFile {
         }
     }
 
-    /// Length of the vectors, from the first row that has one; 0 if none has.
-    ///
-    /// # Errors
-    /// The file cannot be read.
-    pub fn dimension(&self) -> Result<usize, FrameError> {
-        match &self.source {
-            Source::Npy { matrix, .. } => Ok(matrix.dim().1),
-            Source::Parquet { table, column } => {
-                for start in (0..table.height()).step_by(FIRST_ROWS) {
-                    let vectors = table.read(start..start + FIRST_ROWS, Some(&[column]))?;
-                    let present = vectors.column(column)?.is_not_null();
-                    if present.any() {
-                        let first = vectors.filter(&present)?.head(Some(1));
-                        return Ok(Embeddings::of(&first, column)?.view().ncols());
-                    }
-                }
-                Ok(0)
-            }
-        }
+    /// Length of the vectors; 0 if no row has one.
+    pub fn dimension(&self) -> usize {
+        self.dimension
     }
 
-    /// Reads some rows: the vectors as column `embedding`, null where there is none, and the columns beside them.
+    /// Reads some rows: the vectors as column `embedding` of type `Array(Float32, D)`, null where there is none, and the columns
+    /// beside them.
     ///
     /// # Errors
-    /// The file cannot be read, or is damaged.
+    /// The file cannot be read, or is damaged, or holds vectors of several lengths.
     pub fn read(&self, rows: Range<usize>) -> Result<DataFrame, FrameError> {
         match &self.source {
             Source::Parquet { table, column } => {
+                let first = rows.start;
                 let mut frame = table.read(rows, None)?;
                 frame.rename(column, EMBEDDING.into())?;
+                let vectors = Present::of(&frame, EMBEDDING)
+                    .and_then(|present| present.column(EMBEDDING, self.dimension))
+                    .map_err(|error| error.in_file(&self.path, first))?;
+                frame.with_column(vectors)?;
                 Ok(frame)
             }
             Source::Npy { matrix, metadata } => {
-                let (n_rows, n_columns) = (rows.len(), matrix.dim().1);
+                let (n_rows, n_columns) = (rows.len(), self.dimension);
                 let mut values = vec![0.0; n_rows * n_columns];
                 matrix
                     .read(rows.clone(), &mut values)
@@ -144,13 +139,11 @@ impl EmbeddingsFile {
                     return Ok(DataFrame::new_infer_height(vec![vectors])?);
                 };
                 let mut frame = table.read(rows, None)?;
-                // Gathering by a null index makes a null row.
-                let mut places: Vec<Option<IdxSize>> = (0..n_rows as IdxSize).map(Some).collect();
+                let mut places: Vec<Option<usize>> = (0..n_rows).map(Some).collect();
                 for row in without_embedding(&frame) {
                     places[row] = None;
                 }
-                let places = IdxCa::from_iter(places);
-                frame.with_column(vectors.take(&places)?)?;
+                frame.with_column(gathered(vectors, &places)?)?;
                 Ok(frame)
             }
         }
@@ -165,7 +158,7 @@ impl EmbeddingsFile {
         self,
         scratch: &Path,
     ) -> Result<(NpyMatrix, Vec<usize>), FrameError> {
-        let dimension = self.dimension()?;
+        let dimension = self.dimension;
         match self.source {
             Source::Npy { matrix, metadata } => {
                 let absent = match metadata {
@@ -187,9 +180,11 @@ impl EmbeddingsFile {
                 })
                 .map(|batch| {
                     let (first, frame) = batch?;
-                    let nulls = places(&frame.column(&column)?.is_null());
+                    let nulls = true_rows(&frame.column(&column)?.is_null());
                     absent.extend(nulls.into_iter().map(|row| first + row));
-                    Embeddings::or_nan(&frame, &column, dimension)
+                    Present::of(&frame, &column)
+                        .and_then(|present| present.or_nan(&column, dimension))
+                        .map_err(|error| error.in_file(&self.path, first))
                 });
                 fill_npy(&mut file, scratch, dim, matrices)?;
                 file.rewind().map_err(failed)?;
@@ -270,7 +265,7 @@ pub fn write_embeddings(
                 let matrices = tables.into_iter().map(|table| {
                     let table = table?;
                     metadata.write(table.drop(EMBEDDING)?)?;
-                    Embeddings::or_nan(&table, EMBEDDING, dim.1)
+                    Present::of(&table, EMBEDDING)?.or_nan(EMBEDDING, dim.1)
                 });
                 write_npy_batches(path, dim, matrices)?;
                 metadata.finish()
@@ -321,6 +316,20 @@ pub(crate) fn metadata_path(npy: &Path) -> PathBuf {
     npy.with_extension("metadata.parquet")
 }
 
+/// Length of the first vector of a column; 0 if there is none.
+fn first_length(table: &ParquetFile, column: &str) -> Result<usize, FrameError> {
+    for start in (0..table.height()).step_by(FIRST_ROWS) {
+        let rows = start..table.height().min(start + FIRST_ROWS);
+        let vectors = table.read(rows, Some(&[column]))?;
+        let present = vectors.column(column)?.is_not_null();
+        if present.any() {
+            let first = vectors.filter(&present)?.head(Some(1));
+            return Ok(Embeddings::of(&first, column)?.dimension());
+        }
+    }
+    Ok(0)
+}
+
 fn column_of_vectors(path: &Path, schema: &Schema) -> Result<String, FrameError> {
     if schema.contains(EMBEDDING) {
         return Ok(EMBEDDING.to_owned());
@@ -341,12 +350,5 @@ fn column_of_vectors(path: &Path, schema: &Schema) -> Result<String, FrameError>
 fn without_embedding(frame: &DataFrame) -> Vec<usize> {
     frame
         .column(EMBEDDING_ERROR)
-        .map_or_else(|_| Vec::new(), |reasons| places(&reasons.is_not_null()))
-}
-
-/// The rows that are true.
-fn places(rows: &BooleanChunked) -> Vec<usize> {
-    let rows = rows.iter().enumerate();
-    rows.filter_map(|(row, is)| (is == Some(true)).then_some(row))
-        .collect()
+        .map_or_else(|_| Vec::new(), |reasons| true_rows(&reasons.is_not_null()))
 }

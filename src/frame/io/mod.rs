@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use super::{Embeddings, FrameError};
+use super::FrameError;
 use crate::whole_file::write_whole;
 
 pub use embeddings::{EmbeddingsFile, embeddings_file, write_embeddings};

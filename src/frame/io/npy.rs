@@ -12,7 +12,8 @@ use positioned_io::ReadAt;
 use ndarray::Array2;
 use polars::prelude::DataFrame;
 
-use super::{Embeddings, FrameError, write_file};
+use super::{FrameError, write_file};
+use crate::frame::present::Present;
 
 /// Bytes that are converted at once.
 const PIECE: usize = 1 << 16;
@@ -143,9 +144,8 @@ pub fn write_npy(
     column: &str,
     path: impl AsRef<Path>,
 ) -> Result<(), FrameError> {
-    let present = frame.filter(&frame.column(column)?.is_not_null())?;
-    let dimension = Embeddings::of(&present, column)?.view().ncols();
-    let matrix = Embeddings::or_nan(frame, column, dimension)?;
+    let present = Present::of(frame, column)?;
+    let matrix = present.or_nan(column, present.embeddings.dimension())?;
     write_npy_batches(path, matrix.dim(), [Ok(matrix)])
 }
 
