@@ -543,3 +543,73 @@ fn samples_are_those_of_the_mixture_in_both_formats() {
     });
     assert!((drawn - given).abs() < 0.2, "{drawn} {given}");
 }
+
+#[test]
+fn files_of_different_layouts_make_one_table() {
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let rows = rows(300, 8);
+    let part = |first: usize, last: usize| rows.slice(s![first..last, ..]).to_owned();
+    write_npy(
+        &path("1.npy"),
+        Order::Fortran,
+        &part(0, 100).mapv(f64::from),
+    );
+    io::write_parquet(&with_nulls(&part(100, 200), &[3, 50]), path("2.parquet")).unwrap();
+    let lists = with_nulls(&part(200, 300), &[99]);
+    let doubles = DataType::List(Box::new(DataType::Float64));
+    let lists = lists.column(EMBEDDING).unwrap().cast(&doubles).unwrap();
+    let frame = DataFrame::new_infer_height(vec![lists.with_name("vector".into())]).unwrap();
+    io::write_parquet(&frame, path("3.parquet")).unwrap();
+
+    let files = [
+        "fit",
+        "-k",
+        "3",
+        "--embeddings",
+        "1.npy",
+        "2.parquet",
+        "3.parquet",
+    ];
+    for (share, output) in [("1", "memory"), ("0", "disk")] {
+        let more = ["--memory-share", share, "--output-dir", output];
+        succeed(folder.path(), &[&files[..], &more].concat());
+        let assigned = io::table(path(output).join("assignments.parquet")).unwrap();
+        let items = assigned.strings("item").unwrap();
+        assert_eq!(
+            (&items[7][..], &items[103][..], &items[299][..]),
+            ("1.npy, row 7", "item 3", "3.parquet, row 99")
+        );
+        let missing = assigned.column("component").unwrap().is_null();
+        let missing: Vec<usize> = (0..300)
+            .filter(|&row| missing.get(row) == Some(true))
+            .collect();
+        assert_eq!(missing, [103, 150, 299]);
+    }
+    let model = |output: &str| fs::read(path(output).join("model_parameters.json")).unwrap();
+    assert_eq!(model("memory"), model("disk"));
+}
+
+#[test]
+fn a_vector_of_another_length_is_named_by_file_and_row() {
+    let folder = TempDir::new().unwrap();
+    let vector = |length: usize| Series::new("".into(), vec![1.0_f32; length]);
+    let mut lists: Vec<Option<Series>> = (0..10).map(|_| Some(vector(4))).collect();
+    lists[2] = None;
+    lists[7] = Some(vector(3));
+    let lists: ListChunked = lists.into_iter().collect();
+    let column = lists.with_name(EMBEDDING.into()).into_column();
+    let frame = DataFrame::new_infer_height(vec![column]).unwrap();
+    let path = folder.path().join("x.parquet");
+    io::write_parquet(&frame, &path).unwrap();
+    let expected = format!(
+        "{}: column `embedding`, row 7: a vector of 3 numbers among vectors of 4",
+        path.display()
+    );
+    let message = |error: FrameError| error.to_string();
+    assert_eq!(message(io::embeddings_file(&path).unwrap_err()), expected);
+    assert_eq!(
+        message(Shards::open(&[&path], &folder).err().unwrap()),
+        expected
+    );
+}
