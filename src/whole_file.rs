@@ -2,13 +2,28 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use tempfile::Builder;
 
 /// Permissions of a new file before the user's mask, as for any file a program creates.
 #[cfg(unix)]
 const MODE: u32 = 0o666;
+
+/// Temporary files that are being written.
+static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// Removes what is being written, before the program is ended.
+pub(crate) fn remove_unfinished() {
+    for path in UNFINISHED
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .drain(..)
+    {
+        let _ = fs::remove_file(path);
+    }
+}
 
 /// Has `fill` write a temporary file beside `path`, which then takes its name; the folder is created if need be.
 pub(crate) fn write_whole<E: From<io::Error>>(
@@ -28,7 +43,11 @@ pub(crate) fn write_whole<E: From<io::Error>>(
         builder.permissions(fs::Permissions::from_mode(MODE));
     }
     let mut file = builder.tempfile_in(folder)?;
-    fill(file.as_file_mut())?;
+    let unfinished = || UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
+    unfinished().push(file.path().to_owned());
+    let filled = fill(file.as_file_mut());
+    unfinished().retain(|path| path != file.path());
+    filled?;
     file.persist(path).map_err(io::Error::from)?;
     Ok(())
 }

@@ -253,11 +253,10 @@ impl Analysis {
 /// The texts among the items, once each: they describe the components.
 fn captions(frame: &DataFrame) -> Result<Option<(Vec<String>, Embeddings)>> {
     let texts = embedded(frame)?;
-    let is_text: BooleanChunked = texts
-        .column(MODALITY)?
-        .str()?
-        .iter()
-        .map(|kind| Some(kind == Some(TEXT)))
+    let kinds = strings(&texts, MODALITY)?.into_iter();
+    let named = kinds.zip(strings(&texts, ITEM)?);
+    let is_text: BooleanChunked = named
+        .map(|(kind, name)| Some(kind.as_deref() == Some(TEXT) && name.is_some()))
         .collect();
     let texts = texts.filter(&is_text)?;
     if texts.height() == 0 {

@@ -9,7 +9,6 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, ensure};
 use polars::prelude::*;
@@ -20,7 +19,7 @@ use super::args::EmbedArgs;
 use super::inputs;
 use super::progress::listener;
 use super::sources::Source;
-use super::{INTERRUPTED, Interrupted};
+use super::{Interrupted, interrupt};
 use crate::encoder::{self, Encoder, EncoderError, fingerprint};
 use crate::frame::{EMBEDDING, EMBEDDING_ERROR, FrameError, io};
 use crate::progress::Progress;
@@ -29,8 +28,17 @@ use crate::whole_file::write_whole;
 pub(super) fn run(args: &EmbedArgs) -> Result<()> {
     let progress = listener(args.items.quiet);
     io::check_embeddings_path(&args.output)?;
+    ensure!(
+        args.items.cache.as_ref() != Some(&args.output),
+        "{}: both --cache and --output; give two files",
+        args.output.display()
+    );
     let sources = Source::of(args)?;
     let cache = args.items.cache()?;
+    ensure!(
+        sources.iter().any(|source| source.height() > 0),
+        "nothing to embed: no rows"
+    );
     let encoder = encoder::load(&args.items.clip_model, args.items.device)?;
     for source in &sources {
         inputs::check_tower(&*encoder, source.tower)?;
@@ -38,7 +46,7 @@ pub(super) fn run(args: &EmbedArgs) -> Result<()> {
     let job = Job::new(args, &*encoder, &sources)?;
     let shards = Shards::open(&args.output, &job, args.resume)?;
     // From here on something could be lost; before, Ctrl-C may end the program as it always does.
-    stop_on_ctrl_c(args.items.quiet);
+    interrupt::be_patient();
 
     let total = job.items;
     let mut done = 0;
@@ -89,26 +97,13 @@ pub(super) fn run(args: &EmbedArgs) -> Result<()> {
     Ok(())
 }
 
-/// Set by the first Ctrl-C; the second ends the program at once.
-static STOP: AtomicBool = AtomicBool::new(false);
-
-fn stop_on_ctrl_c(quiet: bool) {
-    let handler = move || {
-        if STOP.swap(true, Ordering::Relaxed) {
-            std::process::exit(INTERRUPTED.into());
-        }
-        if !quiet {
-            eprintln!("stopping after this batch; press Ctrl-C again to stop at once");
-        }
-    };
-    // Without a handler Ctrl-C ends the program at once, after which --resume goes on as well.
-    let _ = ctrlc::set_handler(handler);
-}
-
 /// Whether a shard is there, whole.
 fn is_finished(path: &Path, rows: usize) -> bool {
     io::ParquetFile::open(path).is_ok_and(|shard| shard.height() == rows)
 }
+
+/// File that tells whose shards a folder holds.
+const JOB: &str = "job.json";
 
 /// What has to be the same for shards of two runs to belong together.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -168,7 +163,7 @@ impl<'a> Shards<'a> {
         let mut folder = output.to_owned().into_os_string();
         folder.push(".shards");
         let folder = PathBuf::from(folder);
-        let path = folder.join("job.json");
+        let path = folder.join(JOB);
         let shown = folder.display();
         match fs::read(&path) {
             Ok(before) => {
@@ -184,6 +179,15 @@ impl<'a> Shards<'a> {
                 );
             }
             Err(_) => {
+                let is_foreign = |entry: &fs::DirEntry| {
+                    // What a kill leaves of a file that was not yet whole.
+                    !entry.file_name().to_string_lossy().starts_with(".vmfmix-")
+                };
+                let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
+                ensure!(
+                    entries.filter(is_foreign).count() == 0,
+                    "{shown}: needed for shards, but something else is there; move it away, or choose another --output"
+                );
                 let json = serde_json::to_vec_pretty(job)?;
                 write_whole(&path, |file| file.write_all(&json)).with_context(|| {
                     format!("{shown}: cannot write there; choose another --output")
@@ -230,6 +234,12 @@ impl<'a> Shards<'a> {
             rename(&beside, &io::metadata_path(self.output))?;
         }
         rename(&joined, self.output)?;
+        // What tells whose the shards are goes last.
+        for entry in fs::read_dir(&self.folder)?.flatten() {
+            if entry.file_name() != JOB {
+                fs::remove_file(entry.path())?;
+            }
+        }
         fs::remove_dir_all(&self.folder).with_context(|| self.folder.display().to_string())
     }
 }
@@ -248,6 +258,6 @@ impl Progress for Whole {
     }
 
     fn is_cancelled(&self) -> bool {
-        STOP.load(Ordering::Relaxed)
+        interrupt::is_stopping()
     }
 }

@@ -19,8 +19,14 @@ use crate::vmf::VonMisesFisher;
 pub(super) fn run(args: &FitArgs) -> Result<()> {
     let output = OutputFolder::new(&args.output.output_dir)?;
     let progress = listener(args.data.items.quiet);
-    let is_large =
-        |vectors: &Vectors| vectors.bytes() as f64 > args.output.memory_share * total_memory();
+    let needs_memory = args.size.select.is_some()
+        || args.data.center_by_modality
+        || args.names.zero_shot_labels.is_some();
+    let share = match needs_memory {
+        true => args.output.memory_share.max(SHARE_IN_NEED),
+        false => args.output.memory_share,
+    };
+    let is_large = |vectors: &Vectors| vectors.bytes() as f64 > share * total_memory();
     let inputs = match Vectors::open(&args.data.embeddings)? {
         Some(vectors) if is_large(&vectors) => {
             let report = large::run(args, vectors, &output, &progress)?;
@@ -44,6 +50,9 @@ pub(super) fn run(args: &FitArgs) -> Result<()> {
     }
     Ok(())
 }
+
+/// Share of the memory that embeddings may take where they cannot stay in their files: the fit copies them once.
+const SHARE_IN_NEED: f64 = 0.25;
 
 /// Bytes of memory that this process may have: those of the machine, or of the container it is in.
 fn total_memory() -> f64 {
@@ -122,6 +131,9 @@ pub(super) fn print_summary(report: &Report, output: &OutputFolder) {
     let summary = report.summary();
     let evaluation = &summary.evaluation;
     println!("{}", summary.title);
+    if let Some(n) = evaluation.n_sampled {
+        println!("sizes are those of {n} items drawn at random");
+    }
     println!(
         "{:>9} {:>7} {:>13} {:>6}  description",
         "component", "weight", "concentration", "size"
@@ -160,9 +172,7 @@ pub(super) fn print_summary(report: &Report, output: &OutputFolder) {
     if let Some(first) = summary.skipped.first() {
         println!(
             "skipped {} items, the first: {}: {}",
-            summary.skipped.len(),
-            first.name,
-            first.reason
+            summary.n_skipped, first.name, first.reason
         );
     }
     println!("report: {}", output.path().join("report.html").display());

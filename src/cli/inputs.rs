@@ -216,14 +216,13 @@ pub(super) fn embedded(frame: &DataFrame) -> PolarsResult<DataFrame> {
 
 /// The strings of a column, `None` where null or where there is no such column.
 pub(super) fn strings(frame: &DataFrame, column: &str) -> PolarsResult<Vec<Option<String>>> {
-    match frame.column(column) {
-        Ok(column) => Ok(column
-            .str()?
-            .iter()
-            .map(|text| text.map(str::to_owned))
-            .collect()),
-        Err(_) => Ok(vec![None; frame.height()]),
-    }
+    let Ok(column) = frame.column(column) else {
+        return Ok(vec![None; frame.height()]);
+    };
+    // A column without a value may have lost its type.
+    let column = column.cast(&DataType::String)?;
+    let strings = column.str()?.iter();
+    Ok(strings.map(|text| text.map(str::to_owned)).collect())
 }
 
 /// A text frame, embedded.
@@ -278,6 +277,14 @@ pub(super) fn stack(parts: Vec<DataFrame>) -> Result<DataFrame> {
     let labelled = parts.iter().any(has_labels);
     let mut columns = vec![ITEM, MODALITY, EMBEDDING, EMBEDDING_ERROR];
     columns.extend(labelled.then_some(LABEL));
+    let own: Vec<String> = parts.first().map_or_else(Vec::new, |first| {
+        let names = first.get_column_names_owned().into_iter();
+        let own = names.map(|name| name.to_string());
+        let own = own.filter(|name| name != LABEL && !columns.contains(&&name[..]));
+        own.filter(|name| parts.iter().all(|part| part.column(name).is_ok()))
+            .collect()
+    });
+    columns.extend(own.iter().map(String::as_str));
     let mut all: Option<DataFrame> = None;
     for mut part in parts {
         if labelled && part.column(LABEL).is_err() {

@@ -1,5 +1,6 @@
 //! `vmfmix fit` of embeddings larger than memory: they stay in their files, and every pass reads them.
 
+use std::io::Write;
 use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
@@ -18,6 +19,7 @@ use crate::frame::{EMBEDDING, FrameError, Shards, io};
 use crate::mixture::VonMisesFisherMixture;
 use crate::progress::Progress;
 use crate::report::{Population, Report};
+use crate::whole_file::write_whole;
 
 /// Rows that the report looks at.
 const SAMPLED: usize = 20_000;
@@ -32,15 +34,12 @@ pub(super) fn run(
     output: &OutputFolder,
     progress: &Arc<dyn Progress>,
 ) -> Result<Report> {
-    let remedy = "or keep the embeddings in memory with --memory-share 1";
-    if args.size.select.is_some() {
+    if args.size.select.is_some()
+        || args.data.center_by_modality
+        || args.names.zero_shot_labels.is_some()
+    {
         bail!(
-            "embeddings larger than memory are fitted for one number of components: give -k, {remedy}"
-        );
-    }
-    if args.data.center_by_modality || args.names.zero_shot_labels.is_some() {
-        bail!(
-            "embeddings larger than memory are neither centred nor labelled: leave that out, {remedy}"
+            "these embeddings are too large for the memory, and what stays on disk is fitted for one number of components, neither centred nor labelled: leave --select, --center-by-modality and --zero-shot-labels out, or raise --memory-share"
         );
     }
     let vectors = vectors.labelled(args.data.labels.as_deref())?;
@@ -67,6 +66,7 @@ pub(super) fn run(
         .fit_observations(&train_points)
         .with_context(|| format!("cannot fit {} points", train.len()))?;
     let seconds = start.elapsed().as_secs_f64();
+    save(&model, output)?;
     let held_out = (!test.is_empty()).then(|| points(&test)).transpose()?;
     let population = Population {
         n_train: train.len(),
@@ -76,7 +76,14 @@ pub(super) fn run(
             .map(|points| model.score_observations(&points))
             .transpose()?,
     };
-    let seen = assign(&vectors, &model, &places(&train), args, output, progress)?;
+    let (seen, n_skipped) = assign(
+        &vectors,
+        &model,
+        [&present, &places(&train)],
+        args,
+        output,
+        progress,
+    )?;
     let inputs = Inputs {
         frame: seen,
         description: vectors.description(),
@@ -86,27 +93,35 @@ pub(super) fn run(
     Analysis::new(inputs, &args.data)?.report_on_sample(&model, output, |report| {
         args.mixture
             .describe(report.sample_of(population), seconds)
+            .n_skipped(n_skipped)
             .setting("embeddings", "read from disk in every pass")
     })
 }
 
-/// Writes what becomes of every row, batch after batch; returns some rows for the report: those without an embedding, and a
-/// random sample of the others.
+/// Saves the mixture at once: what comes after a long fit may fail.
+fn save(model: &VonMisesFisherMixture, output: &OutputFolder) -> Result<()> {
+    let path = output.create()?.join("model_parameters.json");
+    let json = serde_json::to_vec_pretty(model)?;
+    write_whole(&path, |file| file.write_all(&json)).with_context(|| path.display().to_string())
+}
+
+/// Writes what becomes of every row, batch after batch; returns some rows for the report, the first ones without an embedding and
+/// a random sample of the others, and the number of those without.
 fn assign(
     vectors: &Vectors,
     model: &VonMisesFisherMixture,
-    train: &[usize],
+    [present, train]: [&[usize]; 2],
     args: &FitArgs,
     output: &OutputFolder,
     progress: &Arc<dyn Progress>,
-) -> Result<DataFrame> {
+) -> Result<(DataFrame, usize)> {
     let n = vectors.height();
     let mut fitted = vec![false; n];
     train.iter().for_each(|&row| fitted[row] = true);
     let mut rng = Xoshiro256Plus::seed_from_u64(args.mixture.random_state);
     let mut sampled = vec![false; n];
-    let sample = rand::seq::index::sample(&mut rng, n, SAMPLED.min(n));
-    sample.iter().for_each(|row| sampled[row] = true);
+    let sample = rand::seq::index::sample(&mut rng, present.len(), SAMPLED.min(present.len()));
+    sample.iter().for_each(|at| sampled[present[at]] = true);
     let (mut seen, mut skipped) = (Vec::new(), 0);
     thread::scope(|scope| {
         let assigned = vectors.batches(scope).map(|batch| {
@@ -140,5 +155,5 @@ fn assign(
         });
         io::write_batches(output.assignments(), assigned)
     })?;
-    stack(seen)
+    Ok((stack(seen)?, skipped))
 }

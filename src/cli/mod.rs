@@ -8,6 +8,7 @@ mod embed;
 mod examples;
 mod fit;
 mod inputs;
+mod interrupt;
 mod large;
 mod models;
 mod predict;
@@ -50,6 +51,7 @@ impl Cli {
     /// # Errors
     /// One chain of causes that reads as a line: what failed, where, and what to do.
     pub fn run(self) -> Result<()> {
+        interrupt::listen();
         match self.command.unwrap_or(Command::Fit(Box::new(self.fit))) {
             Command::Fit(args) => fit::run(&args),
             Command::Sweep(args) => fit::run(&(*args).into()),

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use polars::prelude::*;
 use sha2::{Digest, Sha256};
 
@@ -15,8 +15,8 @@ use crate::encoder::{Encoder, Tower, is_url};
 use crate::frame::io::{self, ParquetFile};
 use crate::frame::{EMBEDDING, EMBEDDING_ERROR, EMBEDDING_TRUNCATED, EmbedOptions, FrameExt};
 
-/// Strings by which a column of a table is known to be one of paths.
-const LOOKED_AT: usize = 100;
+/// Rows among which there are strings that tell whether a column is one of paths.
+const LOOKED_AT: usize = 1000;
 
 /// Columns that an embedded table has in any case.
 const ADDED: [&str; 6] = [
@@ -66,10 +66,7 @@ impl Source {
     }
 
     fn table(path: &Path, column: &str, tower: Option<Tower>) -> Result<Self> {
-        let is_parquet = path
-            .extension()
-            .is_some_and(|extension| extension == "parquet");
-        let rows = if is_parquet {
+        let rows = if io::is_parquet(path) {
             Rows::Parquet(ParquetFile::open(path)?)
         } else {
             Rows::Whole(io::table(path)?)
@@ -82,16 +79,32 @@ impl Source {
                 path.display()
             );
         };
-        ensure!(
-            column == ITEM || first.column(ITEM).is_err(),
-            "{}: column `{ITEM}` would be replaced by what is embedded; give it another name",
-            path.display()
-        );
+        let replaced = |name: &&str| first.column(name).is_ok() && *name != LABEL;
+        let replaced = ADDED
+            .into_iter()
+            .filter(replaced)
+            .find(|name| *name != column || *name != ITEM);
+        if let Some(name) = replaced {
+            bail!(
+                "{}: column `{name}` would be replaced by one of what is embedded; give it another name",
+                path.display()
+            );
+        }
         let is_path = |text: &str| io::is_image(Path::new(text)) || is_url(text);
-        let tower = tower.unwrap_or(match found.str() {
-            Ok(texts) if !texts.iter().flatten().all(is_path) => Tower::Text,
-            _ => Tower::Image,
-        });
+        let known = match found.dtype() {
+            DataType::String => {
+                let texts = found.str()?;
+                let are_paths =
+                    texts.null_count() < texts.len() && texts.iter().flatten().all(is_path);
+                if are_paths { Tower::Image } else { Tower::Text }
+            }
+            DataType::Binary | DataType::Struct(_) => Tower::Image,
+            other => bail!(
+                "{}: column `{column}` is {other}; texts, paths (strings), encoded pictures (binary) or structs of `bytes` and `path` can be embedded",
+                path.display()
+            ),
+        };
+        let tower = tower.unwrap_or(known);
         Ok(Self {
             tower,
             items: Items::Table {

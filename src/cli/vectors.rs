@@ -9,12 +9,28 @@ use polars::prelude::*;
 use walkdir::WalkDir;
 
 use super::inputs::{ITEM, LABEL, MODALITY, VECTOR, known_labels, stack, strings, tagged};
-use crate::frame::io::EmbeddingsFile;
-use crate::frame::{EMBEDDING, EMBEDDING_ERROR, FrameError, FrameExt};
+use crate::frame::io::{self, EmbeddingsFile};
+use crate::frame::{EMBEDDING, EMBEDDING_ERROR, EMBEDDING_TRUNCATED, FrameError, FrameExt};
 use crate::mixture::{MixtureError, VonMisesFisherMixture};
 
 /// Columns that name a row, the first that is there.
 const NAMES: [&str; 7] = [ITEM, "path", "image_path", "text", "caption", "name", "url"];
+
+/// Columns that are made anew, or that the answers of a mixture take the place of.
+const REPLACED: [&str; 12] = [
+    ITEM,
+    MODALITY,
+    LABEL,
+    EMBEDDING,
+    EMBEDDING_ERROR,
+    EMBEDDING_TRUNCATED,
+    "component",
+    "probability",
+    "log_likelihood",
+    "entropy",
+    "outlier_score",
+    "split",
+];
 
 /// Numbers of a batch: 64 MB.
 const BATCH: usize = 1 << 24;
@@ -25,6 +41,8 @@ pub(super) struct Vectors {
     dimension: usize,
     /// Known labels of all rows, instead of those in the files.
     labels: Option<Column>,
+    /// Columns that go through as they are.
+    kept: Vec<String>,
 }
 
 impl Vectors {
@@ -49,11 +67,42 @@ impl Vectors {
                 files.push(file);
             }
         }
-        Ok(Some(Self {
+        let vectors = Self {
             files,
             dimension,
             labels: None,
-        }))
+            kept: Vec::new(),
+        };
+        ensure!(vectors.height() > 0, "{}: no rows", vectors.description());
+        Ok(Some(vectors.without_ballast()))
+    }
+
+    /// The same, of whose columns only those are read that tell of the rows, and those of plain types that all files have.
+    fn without_ballast(mut self) -> Self {
+        let is_plain = |dtype: &DataType| {
+            dtype.is_primitive_numeric()
+                || dtype.is_string()
+                || dtype.is_bool()
+                || dtype.is_temporal()
+        };
+        let columns = self.files[0].columns();
+        let kept: Vec<(String, DataType)> = columns
+            .filter(|(name, dtype)| is_plain(dtype) && !REPLACED.contains(name))
+            .filter(|column| {
+                let mut files = self.files.iter();
+                files.all(|file| file.columns().any(|other| other == *column))
+            })
+            .map(|(name, dtype)| (name.to_owned(), dtype.clone()))
+            .collect();
+        for file in &mut self.files {
+            file.keep(|name, _| {
+                let tells =
+                    NAMES.contains(&name) || [EMBEDDING_ERROR, LABEL, MODALITY].contains(&name);
+                tells || kept.iter().any(|(kept, _)| kept == name)
+            });
+        }
+        self.kept = kept.into_iter().map(|(name, _)| name).collect();
+        self
     }
 
     /// The same with the labels in a file, one a line.
@@ -121,7 +170,19 @@ impl Vectors {
                 before += file.height();
             }
         });
-        receiver.into_iter()
+        let (mut got, expected) = (0, self.height());
+        std::iter::from_fn(move || match receiver.recv() {
+            Ok(batch) => {
+                got += batch.as_ref().map_or(expected, |(_, batch)| batch.height());
+                Some(batch)
+            }
+            // The reader is gone before its time: what was made so far must not pass for all.
+            Err(_) if got < expected => Some(Err(FrameError::Incomplete {
+                got: std::mem::replace(&mut got, expected),
+                expected,
+            })),
+            Err(_) => None,
+        })
     }
 
     /// Adds to a batch what a mixture says of its rows, as [`FrameExt::predict_with`]; errors name the file and its row.
@@ -172,15 +233,22 @@ impl Vectors {
             (2.., Some(name)) => format!("{}, ", name.display()),
             _ => String::new(),
         };
-        let items = match NAMES.iter().find(|name| is_text(name)) {
-            Some(name) => frame.column(name)?.clone(),
-            None => rows
-                .clone()
-                .map(|row| Some(format!("{file_name}row {row}")))
-                .collect::<StringChunked>()
-                .into_column(),
+        let numbers = rows.clone().map(|row| format!("{file_name}row {row}"));
+        let items: StringChunked = match NAMES.iter().find(|name| is_text(name)) {
+            Some(name) => strings(frame, name)?
+                .into_iter()
+                .zip(numbers)
+                .map(|(item, number)| Some(item.unwrap_or(number)))
+                .collect(),
+            None => numbers.map(Some).collect(),
         };
-        let missing = frame.column(EMBEDDING)?.is_null();
+        let vectors = if file.dimension() == 0 {
+            let dtype = DataType::Array(Box::new(DataType::Float32), self.dimension);
+            Column::full_null(EMBEDDING.into(), rows.len(), &dtype)
+        } else {
+            frame.column(EMBEDDING)?.clone()
+        };
+        let missing = vectors.is_null();
         let written = strings(frame, EMBEDDING_ERROR)?;
         let reasons: StringChunked = missing
             .iter()
@@ -191,11 +259,12 @@ impl Vectors {
             })
             .collect();
         let mut columns = vec![
-            items.with_name(ITEM.into()),
-            frame.column(EMBEDDING)?.clone(),
+            items.with_name(ITEM.into()).into_column(),
+            vectors,
             reasons.into_column().with_name(EMBEDDING_ERROR.into()),
         ];
-        let has_labels = self.files.iter().any(|file| file.has_column(LABEL));
+        let mut names = self.files.iter().flat_map(|file| file.columns());
+        let has_labels = names.any(|(name, _)| name == LABEL);
         match (&self.labels, frame.column(LABEL)) {
             (Some(labels), _) => {
                 columns.push(labels.slice((before + first) as i64, rows.len()));
@@ -207,21 +276,26 @@ impl Vectors {
             }
             (None, Err(_)) => (),
         }
-        // A table that `embed` wrote knows what its items are.
-        if is_text(&MODALITY) {
-            columns.push(frame.column(MODALITY)?.clone());
-            return Ok(DataFrame::new_infer_height(columns)?);
+        for name in &self.kept {
+            columns.push(frame.column(name)?.clone());
         }
-        Ok(tagged(DataFrame::new_infer_height(columns)?, VECTOR)?)
+        // A table that `embed` wrote knows what its items are.
+        let modality = is_text(&MODALITY)
+            .then(|| frame.column(MODALITY))
+            .transpose()?;
+        let mut items = DataFrame::new_infer_height(columns)?;
+        match modality {
+            Some(modality) => items.with_column(modality.clone()).map(drop)?,
+            None => items = tagged(items, VECTOR)?,
+        }
+        Ok(items)
     }
 }
 
 /// The files that are meant.
 fn paths(given: &Path) -> Result<Vec<PathBuf>> {
     let is_vectors = |path: &Path| {
-        let extension = path.extension().unwrap_or_default();
-        let is_table = extension == "parquet" && !is_metadata(path);
-        (is_table || extension == "npy") && path.is_file()
+        io::check_embeddings_path(path).is_ok() && !is_metadata(path) && path.is_file()
     };
     let mut found: Vec<PathBuf> = if given.is_dir() {
         WalkDir::new(given)

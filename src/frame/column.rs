@@ -15,6 +15,8 @@ pub(super) fn texts<'a>(
     let series = frame.column(column)?.as_materialized_series();
     match series.dtype() {
         DataType::String => Ok(series.str()?.iter().collect()),
+        // A column without a value may have lost its type.
+        DataType::Null => Ok(vec![None; series.len()]),
         other => Err(wrong_type(column, other, "a column of strings")),
     }
 }

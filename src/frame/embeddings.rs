@@ -54,12 +54,20 @@ impl Embeddings {
             .rechunk();
         let values = series.array()?.get_inner().f32()?.rechunk().into_owned();
         if let Some(at) = values.is_null().iter().position(|null| null == Some(true)) {
-            return Err(FrameError::NullEmbedding {
+            return Err(FrameError::NullNumber {
                 column: column.to_owned(),
                 row: at / dimension.max(1),
             });
         }
         Ok(Self { values, dimension })
+    }
+
+    /// No vectors.
+    pub(super) fn none() -> Self {
+        Self {
+            values: Float32Chunked::full_null(PlSmallStr::EMPTY, 0),
+            dimension: 0,
+        }
     }
 
     /// Rows are vectors, shape `(n_samples, dimension)`.

@@ -106,6 +106,22 @@ pub enum FrameError {
         /// Bytes of the file.
         length: u64,
     },
+    /// Several columns of a table hold vectors.
+    #[error("{}: {columns:?} hold vectors; call the column that is meant `embedding`", path.display())]
+    SeveralVectors {
+        /// The file.
+        path: PathBuf,
+        /// The columns.
+        columns: Vec<String>,
+    },
+    /// Rows are missing of a file that was read to its end.
+    #[error("only {got} of {expected} rows could be read; nothing was written")]
+    Incomplete {
+        /// Rows read.
+        got: usize,
+        /// Rows that there are.
+        expected: usize,
+    },
     /// No column of a table holds vectors.
     #[error("{}: no column holds vectors; store embeddings as a list or array of floats", path.display())]
     NoVectors {
@@ -130,6 +146,16 @@ pub enum FrameError {
         "column `{column}`, row {row}: null; leave such rows out with drop_nulls(Some(&[\"{column}\"]))"
     )]
     NullEmbedding {
+        /// Name of the column.
+        column: String,
+        /// Zero-based row.
+        row: usize,
+    },
+    /// A vector that has a null for a number.
+    #[error(
+        "column `{column}`, row {row}: a null within the vector; give a number, or no vector at all"
+    )]
+    NullNumber {
         /// Name of the column.
         column: String,
         /// Zero-based row.
@@ -183,6 +209,7 @@ impl FrameError {
     /// The same of another row, found by the row that it names.
     pub(super) fn map_row(mut self, row_of: impl FnOnce(usize) -> usize) -> Self {
         if let Self::NullEmbedding { row, .. }
+        | Self::NullNumber { row, .. }
         | Self::Ragged { row, .. }
         | Self::Mixture {
             cause: MixtureError::NoDirection { row, .. },

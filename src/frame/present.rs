@@ -16,15 +16,18 @@ pub(super) struct Present {
 }
 
 impl Present {
-    /// The vectors of a column of lists or arrays of floats, without its nulls; errors name rows of the frame.
+    /// The vectors of a column of lists or arrays of floats, without nulls and empty lists; errors name rows of the frame.
     pub(super) fn of(frame: &DataFrame, column: &str) -> Result<Self, FrameError> {
-        let present = frame.column(column)?.is_not_null();
+        let present = has_vector(frame.column(column)?)?;
         let rows = true_rows(&present);
         let height = frame.height();
-        let embeddings = match rows.len() == height {
-            true => Embeddings::of(frame, column)?,
-            false => Embeddings::of(&frame.select([column])?.filter(&present)?, column)
-                .map_err(|error| error.map_row(|row| rows[row]))?,
+        let embeddings = if rows.len() == height {
+            Embeddings::of(frame, column)?
+        } else if frame.column(column)?.dtype().is_null() {
+            Embeddings::none()
+        } else {
+            Embeddings::of(&frame.select([column])?.filter(&present)?, column)
+                .map_err(|error| error.map_row(|row| rows[row]))?
         };
         Ok(Self {
             embeddings,
@@ -43,6 +46,12 @@ impl Present {
                 expected: dimension,
             }),
         }
+    }
+
+    /// The rows without a vector, ascending.
+    pub(super) fn absent(&self) -> impl Iterator<Item = usize> {
+        let mut present = self.rows.iter().peekable();
+        (0..self.height).filter(move |row| present.next_if_eq(&row).is_none())
     }
 
     /// One value for each row of the frame, from one for each vector.
@@ -92,6 +101,21 @@ pub(super) fn gathered(column: Column, rows: &[Option<usize>]) -> Result<Column,
     }
     let rows = rows.iter().map(|row| row.map(|row| row as IdxSize));
     Ok(column.take(&rows.collect::<IdxCa>())?)
+}
+
+/// Which rows have a vector: some write an empty list for none.
+fn has_vector(column: &Column) -> PolarsResult<BooleanChunked> {
+    let present = column.is_not_null();
+    let Ok(lists) = column.as_materialized_series().list() else {
+        return Ok(present);
+    };
+    let chunks = lists.downcast_iter();
+    let lengths = chunks.flat_map(|chunk| chunk.offsets().lengths());
+    Ok(present
+        .iter()
+        .zip(lengths)
+        .map(|(present, length)| Some(present == Some(true) && length > 0))
+        .collect())
 }
 
 /// The rows that are true.

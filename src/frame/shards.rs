@@ -67,10 +67,8 @@ impl Shards {
             height += file.height();
             let (matrix, without) = file.into_matrix(scratch.as_ref())?;
             absent.extend(without.into_iter().map(|row| first + row));
+            let Some(matrix) = matrix else { continue };
             let got = matrix.dim().1;
-            if got == 0 {
-                continue;
-            }
             if dimension != 0 && got != dimension {
                 return Err(FrameError::Width {
                     path,

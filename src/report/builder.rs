@@ -138,6 +138,7 @@ pub struct ReportBuilder<'a> {
     zero_shot: Option<&'a ZeroShotLabels>,
     settings: Vec<Setting>,
     skipped: Vec<Skipped>,
+    n_skipped: usize,
     max_points: usize,
     n_exemplars: usize,
     seed: u64,
@@ -155,6 +156,7 @@ impl<'a> ReportBuilder<'a> {
             zero_shot: None,
             settings: Vec::new(),
             skipped: Vec::new(),
+            n_skipped: 0,
             max_points: 20_000,
             n_exemplars: 8,
             seed: 42,
@@ -223,6 +225,12 @@ impl<'a> ReportBuilder<'a> {
         self
     }
 
+    /// How many inputs have no embedding, where not all of them are [named](Self::skipped).
+    pub fn n_skipped(mut self, n_skipped: usize) -> Self {
+        self.n_skipped = n_skipped;
+        self
+    }
+
     /// Most points on the map (default 20,000); of more, a random sample is drawn.
     pub fn max_points(mut self, max_points: usize) -> Self {
         self.max_points = max_points;
@@ -281,6 +289,7 @@ impl<'a> ReportBuilder<'a> {
             labels: self.label_table(&sweep),
             modality_gap: self.modality_gap(),
             title: self.title,
+            n_skipped: self.n_skipped.max(self.skipped.len()),
             skipped: self.skipped,
             settings: self.settings,
         };
@@ -457,6 +466,7 @@ impl<'a> ReportBuilder<'a> {
 
     fn evaluation(&self, sweep: &Sweep) -> Result<Evaluation, ReportError> {
         let population = self.population(sweep);
+        let rows = self.embeddings.nrows();
         let train = population.train_log_likelihood;
         let gap = |test| train.map(|train| train - test);
         let n_train = population.n_train as f64;
@@ -483,7 +493,7 @@ impl<'a> ReportBuilder<'a> {
             silhouette: metrics::cosine_silhouette(self.embeddings, &sweep.assigned)?,
             n_train: population.n_train,
             n_test: population.n_test,
-            n_sampled: matches!(self.split, Split::Sample(_)).then(|| self.embeddings.nrows()),
+            n_sampled: (rows < population.n_train + population.n_test).then_some(rows),
             nmi: compare(metrics::normalized_mutual_information),
             ari: compare(metrics::adjusted_rand_index),
         })

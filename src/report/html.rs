@@ -136,7 +136,7 @@ pub fn page(summary: &Summary) -> Result<String, ReportError> {
         convergence: &convergence,
         warnings: &summary.convergence.warnings,
         skipped: &summary.skipped,
-        n_skipped: text::counted(summary.skipped.len(), "input"),
+        n_skipped: text::counted(summary.n_skipped, "input"),
         settings: &summary.settings,
         version: env!("CARGO_PKG_VERSION"),
     };

@@ -1,14 +1,23 @@
 //! Principal axes of a set of embeddings, for maps of two or three dimensions.
+//!
+//! # References
+//! - Halko, Martinsson & Tropp (2011), Finding structure with randomness, SIAM Review 53: algorithm 4.4, subspace iteration.
 
-use linfa::DatasetBase;
-use linfa::traits::Fit;
-use linfa_reduction::Pca;
-use ndarray::{Array1, Array2, ArrayView2, Axis};
+use linfa_linalg::eigh::{EigSort, EighInto};
+use linfa_linalg::qr::QRInto;
+use ndarray::{Array1, Array2, ArrayView2, Axis, s};
+use rand::SeedableRng;
+use rand_distr::{Distribution, StandardNormal};
+use rand_xoshiro::Xoshiro256Plus;
 
 /// Axes of a map.
 const MOST_AXES: usize = 3;
 /// Variance below which points count as one point.
 const NO_VARIANCE: f64 = 1e-18;
+
+/// Directions that are looked for beyond the axes that are wanted, and rounds of looking: enough for a map.
+const OVERSAMPLING: usize = 5;
+const ROUNDS: usize = 30;
 
 /// An affine map onto the first principal axes.
 pub(crate) struct Projection {
@@ -37,10 +46,9 @@ impl Projection {
         if n_axes == 0 || total <= NO_VARIANCE * points.nrows() as f64 {
             return none(mean);
         }
-        let Ok(pca) = Pca::params(n_axes).fit(&DatasetBase::from(points)) else {
+        let Some(mut axes) = leading_axes((&points - &mean).view(), n_axes) else {
             return none(mean);
         };
-        let mut axes = pca.components().clone();
         for mut axis in axes.rows_mut() {
             let largest = axis
                 .iter()
@@ -67,6 +75,27 @@ impl Projection {
             .assign(&known);
         out
     }
+}
+
+/// The unit directions of greatest variance of centred points, in order, shape `(n_axes, dimension)`; `None` if they cannot be
+/// told.
+fn leading_axes(centred: ArrayView2<'_, f64>, n_axes: usize) -> Option<Array2<f64>> {
+    let (n, d) = centred.dim();
+    let width = (n_axes + OVERSAMPLING).min(n).min(d);
+    let mut rng = Xoshiro256Plus::seed_from_u64(0);
+    let mut found = Array2::from_shape_simple_fn((d, width), || StandardNormal.sample(&mut rng));
+    let basis = |found: Array2<f64>| Some(found.qr_into().ok()?.into_decomp().0);
+    for _ in 0..ROUNDS {
+        found = centred.t().dot(&centred.dot(&basis(found)?));
+    }
+    let basis = basis(found)?;
+    let coordinates = centred.dot(&basis);
+    let covariance = coordinates.t().dot(&coordinates);
+    let (_, vectors) = covariance.eigh_into().ok()?.sort_eig_desc();
+    let axes = basis.dot(&vectors.slice(s![.., ..n_axes]));
+    axes.iter()
+        .all(|x| x.is_finite())
+        .then(|| axes.reversed_axes())
 }
 
 #[cfg(test)]
@@ -107,6 +136,21 @@ mod tests {
                 assert!(sum <= 1.0 + 1e-6, "n {n} d {d}: {sum}");
                 assert!(n < 2 || sum > 0.0, "n {n} d {d}: {sum}");
             }
+        }
+    }
+
+    #[test]
+    fn points_of_which_many_are_equal_have_axes() {
+        let mut rng = Xoshiro256Plus::seed_from_u64(3);
+        for distinct in [2, 3, 5, 40] {
+            let few = Array2::from_shape_fn((distinct, 64), |_| rng.gen_range(-1.0..1.0_f64));
+            let rows: Vec<usize> = (0..2000).map(|_| rng.gen_range(0..distinct)).collect();
+            let points = few.select(Axis(0), &rows);
+            let projection = Projection::fit(points.view());
+            let ratio = projection.explained_variance_ratio(points.view());
+            let sum: f64 = ratio.iter().sum();
+            let all = if distinct <= 3 { 1.0 - 1e-9 } else { 0.05 };
+            assert!((all..=1.0 + 1e-9).contains(&sum), "{distinct}: {ratio:?}");
         }
     }
 

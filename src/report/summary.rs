@@ -44,6 +44,9 @@ pub struct Summary {
     pub modality_gap: Option<ModalityGap>,
     /// Inputs that have no embedding, and why.
     pub skipped: Vec<Skipped>,
+    /// How many inputs could not be used: more than are named, where there are very many.
+    #[serde(default)]
+    pub n_skipped: usize,
     /// What was used: model, seed, device, versions, timings.
     pub settings: Vec<Setting>,
 }

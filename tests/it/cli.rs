@@ -22,7 +22,7 @@ pub(crate) fn dataset(name: &str) -> String {
 }
 
 /// Runs in a folder of its own, and never on the network.
-fn vmfmix(folder: &Path, args: &[&str]) -> Output {
+pub(crate) fn vmfmix(folder: &Path, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vmfmix"));
     command
         .current_dir(folder)

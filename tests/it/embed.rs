@@ -7,7 +7,7 @@ use polars::prelude::*;
 use tempfile::TempDir;
 use vmfmix::frame::{EMBEDDING, EMBEDDING_ERROR, FrameExt, io};
 
-use crate::cli::{dataset, fail_in, succeed};
+use crate::cli::{dataset, fail_in, succeed, vmfmix};
 
 const CAPTIONS: [Option<&str>; 4] = [
     Some("a red circle"),
@@ -241,17 +241,17 @@ fn shards_of_a_table_that_has_changed_are_not_mixed_with_new_ones() {
         "--column",
         "caption",
         "-o",
-        "out.parquet",
+        "out.npy",
         "--shard-size",
         "2",
     ];
-    // A shard that cannot be written leaves the job behind.
-    fs::create_dir_all(folder.path().join("out.parquet.shards/000001.parquet")).unwrap();
+    // What cannot be named in the end leaves its shards behind.
+    fs::create_dir(folder.path().join("out.metadata.parquet")).unwrap();
     let clip = dataset("tiny-clip");
     let call = [&["embed", "--clip-model", &clip, "-q"], &args[..]].concat();
-    let said = fail_in(folder.path(), 1, &call);
-    assert!(said.contains("000001.parquet"), "{said}");
-    fs::remove_dir(folder.path().join("out.parquet.shards/000001.parquet")).unwrap();
+    let output = vmfmix(folder.path(), &call);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(folder.path().join("out.npy.shards/job.json").exists());
     File::options()
         .append(true)
         .open(&table)
@@ -260,4 +260,97 @@ fn shards_of_a_table_that_has_changed_are_not_mixed_with_new_ones() {
         .unwrap();
     let said = fail_in(folder.path(), 1, &[&call[..], &["--resume"]].concat());
     assert!(said.contains("made from other items"), "{said}");
+}
+
+#[test]
+fn a_folder_of_something_else_is_neither_used_nor_removed() {
+    let folder = TempDir::new().unwrap();
+    io::write_table(&captions(), folder.path().join("x.csv")).unwrap();
+    embed(
+        folder.path(),
+        &["--input", "x.csv", "--column", "caption", "-o", "a.parquet"],
+    );
+    let foreign = folder.path().join("out.parquet.shards");
+    fs::create_dir(&foreign).unwrap();
+    fs::copy(
+        folder.path().join("a.parquet"),
+        foreign.join("000000.parquet"),
+    )
+    .unwrap();
+    let clip = dataset("tiny-clip");
+    let captions = dataset("shapes/captions.txt");
+    let args = [
+        "embed",
+        "--clip-model",
+        &clip,
+        "--text-file",
+        &captions,
+        "-o",
+        "out.parquet",
+    ];
+    let error = fail_in(folder.path(), 1, &args);
+    assert!(error.contains("something else is there"), "{error}");
+    assert!(foreign.join("000000.parquet").exists());
+}
+
+#[test]
+fn tables_without_rows_and_columns_that_would_be_replaced_are_refused() {
+    let folder = TempDir::new().unwrap();
+    let fail = |table: &str, column: &str| {
+        let args = [
+            "embed",
+            "--clip-model",
+            "no/such",
+            "--input",
+            table,
+            "--column",
+            column,
+        ];
+        fail_in(folder.path(), 1, &args)
+    };
+    io::write_parquet(
+        &captions().head(Some(0)),
+        folder.path().join("empty.parquet"),
+    )
+    .unwrap();
+    assert!(fail("empty.parquet", "caption").contains("nothing to embed: no rows"));
+    let mut taken = captions();
+    taken.rename("id", "modality".into()).unwrap();
+    io::write_parquet(&taken, folder.path().join("taken.parquet")).unwrap();
+    let error = fail("taken.parquet", "caption");
+    assert!(
+        error.contains("taken.parquet: column `modality` would be replaced"),
+        "{error}"
+    );
+    io::write_parquet(&captions(), folder.path().join("x.parquet")).unwrap();
+    let error = fail("x.parquet", "id");
+    assert!(
+        error.contains("x.parquet: column `id` is i64; texts, paths (strings)"),
+        "{error}"
+    );
+}
+
+#[test]
+fn strings_of_which_the_first_are_null_are_texts() {
+    let folder = TempDir::new().unwrap();
+    let texts: Vec<Option<&str>> = (0..1100)
+        .map(|i| (i > 1050).then_some("a red circle"))
+        .collect();
+    let frame = DataFrame::new_infer_height(vec![Column::new("caption".into(), texts)]).unwrap();
+    io::write_parquet(&frame, folder.path().join("x.parquet")).unwrap();
+    let said = embed(
+        folder.path(),
+        &[
+            "--input",
+            "x.parquet",
+            "--column",
+            "caption",
+            "-o",
+            "o.parquet",
+        ],
+    );
+    assert!(
+        said.starts_with("49 items embedded, 1051 skipped"),
+        "{said}"
+    );
 }

@@ -65,7 +65,7 @@ const LAYERS: [(&str, usize, &[&str]); 11] = [
             "askama",
             "base64",
             "epaint_default_fonts",
-            "linfa_reduction",
+            "linfa_linalg",
             "plotly",
             "plotters",
         ],

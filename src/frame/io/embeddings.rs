@@ -27,6 +27,8 @@ pub struct EmbeddingsFile {
     path: PathBuf,
     source: Source,
     dimension: usize,
+    /// What is read beside the vectors.
+    columns: Vec<String>,
 }
 
 enum Source {
@@ -74,11 +76,14 @@ impl EmbeddingsFile {
                 (Source::Parquet { table, column }, dimension)
             }
         };
-        Ok(Self {
+        let mut file = Self {
             path: path.to_owned(),
             source,
             dimension,
-        })
+            columns: Vec::new(),
+        };
+        file.keep(|_, _| true);
+        Ok(file)
     }
 
     /// Where it is.
@@ -94,13 +99,28 @@ impl EmbeddingsFile {
         }
     }
 
-    /// Whether its table, or the table beside it, has such a column.
-    pub fn has_column(&self, name: &str) -> bool {
+    /// The columns that are read beside the vectors, with their types.
+    pub fn columns(&self) -> impl Iterator<Item = (&str, &DataType)> {
+        let (table, _) = self.table();
+        let schema = table.into_iter().flat_map(|table| table.schema().iter());
+        let columns = schema.map(|(name, dtype)| (name.as_str(), dtype));
+        columns.filter(|(name, _)| self.columns.iter().any(|kept| kept == name))
+    }
+
+    /// From here on reads only these of the columns beside the vectors.
+    pub fn keep(&mut self, is_kept: impl Fn(&str, &DataType) -> bool) {
+        let (table, vectors) = self.table();
+        let schema = table.into_iter().flat_map(|table| table.schema().iter());
+        let beside = schema.filter(|(name, _)| vectors != Some(name.as_str()));
+        let kept = beside.filter(|(name, dtype)| is_kept(name, dtype));
+        self.columns = kept.map(|(name, _)| name.to_string()).collect();
+    }
+
+    /// The table that it is or that lies beside it, and which of its columns has the vectors.
+    fn table(&self) -> (Option<&ParquetFile>, Option<&str>) {
         match &self.source {
-            Source::Npy { metadata, .. } => metadata
-                .as_ref()
-                .is_some_and(|table| table.schema().contains(name)),
-            Source::Parquet { table, .. } => table.schema().contains(name),
+            Source::Npy { metadata, .. } => (metadata.as_ref(), None),
+            Source::Parquet { table, column } => (Some(table), Some(column)),
         }
     }
 
@@ -118,7 +138,9 @@ impl EmbeddingsFile {
         match &self.source {
             Source::Parquet { table, column } => {
                 let first = rows.start;
-                let mut frame = table.read(rows, None)?;
+                let columns = self.columns.iter().chain([column]);
+                let columns: Vec<&str> = columns.map(String::as_str).collect();
+                let mut frame = table.read(rows, Some(&columns))?;
                 frame.rename(column, EMBEDDING.into())?;
                 let vectors = Present::of(&frame, EMBEDDING)
                     .and_then(|present| present.column(EMBEDDING, self.dimension))
@@ -138,11 +160,12 @@ impl EmbeddingsFile {
                 let Some(table) = metadata else {
                     return Ok(DataFrame::new_infer_height(vec![vectors])?);
                 };
-                let mut frame = table.read(rows, None)?;
+                let columns: Vec<&str> = self.columns.iter().map(String::as_str).collect();
                 let mut places: Vec<Option<usize>> = (0..n_rows).map(Some).collect();
-                for row in without_embedding(&frame) {
+                for row in without_embedding(table, rows.clone())? {
                     places[row] = None;
                 }
+                let mut frame = table.read(rows, Some(&columns))?;
                 frame.with_column(gathered(vectors, &places)?)?;
                 Ok(frame)
             }
@@ -150,45 +173,48 @@ impl EmbeddingsFile {
     }
 
     /// The vectors as a matrix whose rows can be read in any order, those of a table decoded into a file in the folder
-    /// `scratch`; and the rows without a vector, ascending.
+    /// `scratch`, `None` if there are no vectors; and the rows without one, ascending.
     ///
     /// # Errors
     /// The file cannot be read, the scratch file cannot be written, or the vectors have several lengths.
     pub(in crate::frame) fn into_matrix(
         self,
         scratch: &Path,
-    ) -> Result<(NpyMatrix, Vec<usize>), FrameError> {
+    ) -> Result<(Option<NpyMatrix>, Vec<usize>), FrameError> {
         let dimension = self.dimension;
+        if dimension == 0 {
+            return Ok((None, (0..self.height()).collect()));
+        }
         match self.source {
             Source::Npy { matrix, metadata } => {
-                let absent = match metadata {
-                    Some(table) if table.schema().contains(EMBEDDING_ERROR) => {
-                        without_embedding(&table.read(0..table.height(), Some(&[EMBEDDING_ERROR]))?)
-                    }
-                    _ => Vec::new(),
-                };
-                Ok((matrix, absent))
+                let rows = 0..matrix.dim().0;
+                let absent = metadata
+                    .map(|table| without_embedding(&table, rows))
+                    .transpose()?;
+                let absent = absent.unwrap_or_default();
+                Ok((Some(matrix), absent))
             }
             Source::Parquet { table, column } => {
                 let failed = |cause| FrameError::io(scratch, cause);
                 let mut file = tempfile::tempfile_in(scratch).map_err(failed)?;
                 let mut absent = Vec::new();
                 let dim = (table.height(), dimension);
-                let rows = DECODED / dimension.max(1);
+                let rows = DECODED / dimension;
                 let matrices = batches(table.batches(rows), rows, |run| {
                     table.read(run, Some(&[&column]))
                 })
                 .map(|batch| {
                     let (first, frame) = batch?;
-                    let nulls = true_rows(&frame.column(&column)?.is_null());
-                    absent.extend(nulls.into_iter().map(|row| first + row));
-                    Present::of(&frame, &column)
-                        .and_then(|present| present.or_nan(&column, dimension))
-                        .map_err(|error| error.in_file(&self.path, first))
+                    let present = Present::of(&frame, &column)
+                        .and_then(|present| Ok((present.or_nan(&column, dimension)?, present)));
+                    let (matrix, present) =
+                        present.map_err(|error| error.in_file(&self.path, first))?;
+                    absent.extend(present.absent().map(|row| first + row));
+                    Ok(matrix)
                 });
                 fill_npy(&mut file, scratch, dim, matrices)?;
                 file.rewind().map_err(failed)?;
-                Ok((NpyMatrix::new(file, &self.path)?, absent))
+                Ok((Some(NpyMatrix::new(file, &self.path)?), absent))
             }
         }
     }
@@ -320,11 +346,10 @@ pub(crate) fn metadata_path(npy: &Path) -> PathBuf {
 fn first_length(table: &ParquetFile, column: &str) -> Result<usize, FrameError> {
     for start in (0..table.height()).step_by(FIRST_ROWS) {
         let rows = start..table.height().min(start + FIRST_ROWS);
-        let vectors = table.read(rows, Some(&[column]))?;
-        let present = vectors.column(column)?.is_not_null();
-        if present.any() {
-            let first = vectors.filter(&present)?.head(Some(1));
-            return Ok(Embeddings::of(&first, column)?.dimension());
+        let present = Present::of(&table.read(rows, Some(&[column]))?, column)
+            .map_err(|error| error.in_file(table.path(), start))?;
+        if !present.rows.is_empty() {
+            return Ok(present.embeddings.dimension());
         }
     }
     Ok(0)
@@ -334,21 +359,24 @@ fn column_of_vectors(path: &Path, schema: &Schema) -> Result<String, FrameError>
     if schema.contains(EMBEDDING) {
         return Ok(EMBEDDING.to_owned());
     }
-    let mut vectors = schema.iter().filter(|(_, dtype)| match dtype {
+    let vectors = schema.iter().filter(|(_, dtype)| match dtype {
         DataType::List(inner) | DataType::Array(inner, _) => inner.is_float(),
         _ => false,
     });
-    match (vectors.next(), vectors.next()) {
-        (Some((name, _)), None) => Ok(name.to_string()),
-        _ => Err(FrameError::NoVectors {
-            path: path.to_owned(),
-        }),
+    let mut columns: Vec<String> = vectors.map(|(name, _)| name.to_string()).collect();
+    let path = path.to_owned();
+    match columns.len() {
+        0 => Err(FrameError::NoVectors { path }),
+        1 => Ok(columns.remove(0)),
+        _ => Err(FrameError::SeveralVectors { path, columns }),
     }
 }
 
-/// The rows that have a reason why there is no vector.
-fn without_embedding(frame: &DataFrame) -> Vec<usize> {
-    frame
-        .column(EMBEDDING_ERROR)
-        .map_or_else(|_| Vec::new(), |reasons| true_rows(&reasons.is_not_null()))
+/// Which of some rows of a table have a reason why there is no vector, counted from the first of them.
+fn without_embedding(table: &ParquetFile, rows: Range<usize>) -> Result<Vec<usize>, FrameError> {
+    if !table.schema().contains(EMBEDDING_ERROR) {
+        return Ok(Vec::new());
+    }
+    let reasons = table.read(rows, Some(&[EMBEDDING_ERROR]))?;
+    Ok(true_rows(&reasons.column(EMBEDDING_ERROR)?.is_not_null()))
 }

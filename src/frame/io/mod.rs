@@ -20,6 +20,7 @@ pub use items::{IMAGE_EXTENSIONS, image_folder, text_file};
 pub use npy::write_npy;
 pub(super) use npy::{NpyMatrix, fill_npy};
 pub use parquet::{ParquetFile, write_batches, write_parquet};
+pub(crate) use tables::is_parquet;
 pub use tables::{table, write_table};
 
 /// The extension of a path in lower case, without its dot.

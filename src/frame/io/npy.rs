@@ -58,15 +58,17 @@ impl NpyMatrix {
         let (&[rows, columns], DType::Plain(kind)) = (header.shape(), header.dtype()) else {
             return Err(not_a_matrix());
         };
-        let is_readable =
-            kind.type_char() == TypeChar::Float && matches!(kind.size_field(), 2 | 4 | 8);
+        let is_readable = kind.type_char() == TypeChar::Float
+            && matches!(kind.size_field(), 2 | 4 | 8)
+            && (columns > 0 || rows == 0);
         if !is_readable {
             return Err(not_a_matrix());
         }
         let offset = file.stream_position().map_err(failed)?;
         // A damaged header must not make us reserve memory for what the file does not hold.
-        let needed = u128::from(rows) * u128::from(columns) * u128::from(kind.size_field());
-        if needed + u128::from(offset) > u128::from(length) {
+        let needed = u128::from(rows) * u128::from(columns);
+        let needed = needed.saturating_mul(u128::from(kind.size_field()));
+        if needed.saturating_add(offset.into()) > u128::from(length) {
             return Err(FrameError::Truncated {
                 path: path.to_owned(),
                 needed,

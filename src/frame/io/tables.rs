@@ -1,13 +1,16 @@
 //! Tables in the usual formats, told by their extensions.
 
 use std::fs::File;
-use std::io::BufWriter;
+use std::io::{BufWriter, Read, Seek};
 use std::num::NonZeroUsize;
 use std::path::Path;
 
 use polars::prelude::*;
 
 use super::{FrameError, ParquetFile, extension, write_file, write_parquet};
+
+/// What a file of Arrow's file format begins with.
+const ARROW_FILE: [u8; 6] = *b"ARROW1";
 
 /// Reads a table: `.csv`, `.tsv`, `.jsonl` (or `.ndjson`), `.parquet`, or `.arrow` (or `.ipc`, `.feather`).
 ///
@@ -23,6 +26,8 @@ pub fn table(path: impl AsRef<Path>) -> Result<DataFrame, FrameError> {
     let file = File::open(path).map_err(|cause| FrameError::io(path, cause))?;
     let separated = |separator: u8, file: File| {
         CsvReadOptions::default()
+            // Types are those of all lines, not of the first ones.
+            .with_infer_schema_length(None)
             .map_parse_options(|options| options.with_separator(separator))
             .into_reader_with_file_handle(file)
             .finish()
@@ -32,12 +37,27 @@ pub fn table(path: impl AsRef<Path>) -> Result<DataFrame, FrameError> {
         Kind::Tsv => separated(b'\t', file),
         Kind::JsonLines => JsonReader::new(file)
             .with_json_format(JsonFormat::JsonLines)
-            // Types are those of all lines, not of the first ones.
             .infer_schema_len(NonZeroUsize::new(usize::MAX))
             .finish(),
-        Kind::Arrow | Kind::Parquet => IpcReader::new(file).finish(),
+        Kind::Arrow | Kind::Parquet => arrow(file),
     }
     .map_err(|cause| FrameError::table(path, cause))
+}
+
+/// Reads Arrow's file format, or its stream format, which Hugging Face's datasets are in.
+fn arrow(mut file: File) -> PolarsResult<DataFrame> {
+    let mut start = [0; ARROW_FILE.len()];
+    let is_file = file.read_exact(&mut start).is_ok() && start == ARROW_FILE;
+    file.rewind()?;
+    match is_file {
+        true => IpcReader::new(file).finish(),
+        false => IpcStreamReader::new(file).finish(),
+    }
+}
+
+/// Whether a path is named like a Parquet file.
+pub(crate) fn is_parquet(path: &Path) -> bool {
+    matches!(Kind::of(path), Ok(Kind::Parquet))
 }
 
 /// Writes a table, whole or not at all, in a format that [`table`] reads.
