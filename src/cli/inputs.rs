@@ -306,6 +306,9 @@ pub(super) fn stack(parts: Vec<DataFrame>) -> Result<DataFrame> {
 /// Refuses vectors without a direction, naming the row as the file counts it.
 fn check(frame: &DataFrame) -> Result<()> {
     let present = frame.column(EMBEDDING)?.is_not_null();
+    if !present.any() {
+        return Ok(());
+    }
     let embeddings = embedded(frame)?.embeddings(EMBEDDING)?;
     match InMemory::new(embeddings.view(), None) {
         Ok(_) => Ok(()),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use linfa::ParamGuard;
 use polars::prelude::*;
 use rand::SeedableRng;
@@ -45,6 +45,11 @@ pub(super) fn run(
     let vectors = vectors.labelled(args.data.labels.as_deref())?;
     let shards = Shards::open(&vectors.paths(), output.create()?)?;
     let present = shards.present();
+    ensure!(
+        !present.is_empty(),
+        "{}: no item has an embedding",
+        vectors.description()
+    );
     let (train, test) = split(
         present.len(),
         args.mixture.test_split,
