@@ -24,6 +24,16 @@ pub(super) const MODALITY: &str = "modality";
 /// Column of known labels.
 pub(super) const LABEL: &str = "label";
 
+/// Columns that an embedded table has in any case.
+pub(super) const ADDED: [&str; 6] = [
+    ITEM,
+    MODALITY,
+    LABEL,
+    EMBEDDING,
+    EMBEDDING_ERROR,
+    EMBEDDING_TRUNCATED,
+];
+
 pub(super) const TEXT: &str = "text";
 pub(super) const IMAGE: &str = "image";
 pub(super) const VECTOR: &str = "vector";

@@ -10,23 +10,13 @@ use polars::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::args::EmbedArgs;
-use super::inputs::{self, IMAGE, ITEM, LABEL, MODALITY, TEXT, tagged};
+use super::inputs::{self, ADDED, IMAGE, ITEM, LABEL, TEXT, tagged};
 use crate::encoder::{Encoder, Tower, is_url};
 use crate::frame::io::{self, ParquetFile};
-use crate::frame::{EMBEDDING, EMBEDDING_ERROR, EMBEDDING_TRUNCATED, EmbedOptions, FrameExt};
+use crate::frame::{EMBEDDING_TRUNCATED, EmbedOptions, FrameExt};
 
 /// Rows among which there are strings that tell whether a column is one of paths.
 const LOOKED_AT: usize = 1000;
-
-/// Columns that an embedded table has in any case.
-const ADDED: [&str; 6] = [
-    ITEM,
-    MODALITY,
-    LABEL,
-    EMBEDDING,
-    EMBEDDING_ERROR,
-    EMBEDDING_TRUNCATED,
-];
 
 /// Items of one kind.
 pub(super) struct Source {

@@ -8,22 +8,16 @@ use anyhow::{Context, Result, bail, ensure};
 use polars::prelude::*;
 use walkdir::WalkDir;
 
-use super::inputs::{ITEM, LABEL, MODALITY, VECTOR, known_labels, stack, strings, tagged};
+use super::inputs::{ADDED, ITEM, LABEL, MODALITY, VECTOR, known_labels, stack, strings, tagged};
 use crate::frame::io::{self, EmbeddingsFile};
-use crate::frame::{EMBEDDING, EMBEDDING_ERROR, EMBEDDING_TRUNCATED, FrameError, FrameExt};
+use crate::frame::{EMBEDDING, EMBEDDING_ERROR, FrameError, FrameExt};
 use crate::mixture::{MixtureError, VonMisesFisherMixture};
 
 /// Columns that name a row, the first that is there.
 const NAMES: [&str; 7] = [ITEM, "path", "image_path", "text", "caption", "name", "url"];
 
-/// Columns that are made anew, or that the answers of a mixture take the place of.
-const REPLACED: [&str; 12] = [
-    ITEM,
-    MODALITY,
-    LABEL,
-    EMBEDDING,
-    EMBEDDING_ERROR,
-    EMBEDDING_TRUNCATED,
+/// Columns that the answers of a mixture take the place of.
+const ANSWERS: [&str; 6] = [
     "component",
     "probability",
     "log_likelihood",
@@ -87,7 +81,9 @@ impl Vectors {
         };
         let columns = self.files[0].columns();
         let kept: Vec<(String, DataType)> = columns
-            .filter(|(name, dtype)| is_plain(dtype) && !REPLACED.contains(name))
+            .filter(|(name, dtype)| {
+                is_plain(dtype) && !ADDED.contains(name) && !ANSWERS.contains(name)
+            })
             .filter(|column| {
                 let mut files = self.files.iter();
                 files.all(|file| file.columns().any(|other| other == *column))
@@ -268,6 +264,9 @@ impl Vectors {
         match (&self.labels, frame.column(LABEL)) {
             (Some(labels), _) => {
                 columns.push(labels.slice((before + first) as i64, rows.len()));
+            }
+            (None, Ok(labels)) if labels.dtype().is_nested() => {
+                return Err(FrameError::label(file.path(), labels.dtype()));
             }
             (None, Ok(labels)) => columns.push(labels.cast(&DataType::String)?),
             (None, Err(_)) if has_labels => {

@@ -229,6 +229,16 @@ impl FrameError {
         }
     }
 
+    /// A column of known labels that are none.
+    pub(crate) fn label(path: &Path, got: &DataType) -> Self {
+        let wrong = Self::ColumnType {
+            column: "label".to_owned(),
+            got: got.clone(),
+            expected: "a column of strings or numbers",
+        };
+        wrong.in_file(path, 0)
+    }
+
     pub(super) fn table(path: &Path, cause: PolarsError) -> Self {
         Self::Table {
             path: path.to_owned(),
