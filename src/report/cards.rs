@@ -122,7 +122,7 @@ pub(crate) fn tiles(summary: &Summary) -> Vec<Tile> {
     let mut out = vec![
         tile(
             "Items",
-            text::count(summary.n_items),
+            text::count(summary.n_population()),
             &format!("in {} dimensions", text::count(summary.dimension)),
         ),
         tile(

@@ -245,6 +245,15 @@ impl Summary {
         self.components.len()
     }
 
+    /// Items that the mixture was fitted to or tried on, of which the rest may be a sample.
+    pub fn n_population(&self) -> usize {
+        let evaluation = &self.evaluation;
+        match evaluation.n_sampled {
+            Some(_) => evaluation.n_train + evaluation.n_test,
+            None => self.n_items,
+        }
+    }
+
     /// Items on the map, which may be a sample.
     pub fn n_shown(&self) -> usize {
         self.map.rows.len()

@@ -37,8 +37,14 @@ pub(crate) fn fixed(value: f64, decimals: usize) -> String {
     }
 }
 
-/// A number rounded to a whole one, with thousands separators: `−12,345`.
+/// From here on a number is told in millions.
+const MANY: f64 = 1e7;
+
+/// A number rounded to a whole one, with thousands separators: `−12,345`; large ones in millions: `−3,704 million`.
 pub(crate) fn whole(value: f64) -> String {
+    if value.abs() >= MANY && value.is_finite() {
+        return format!("{} million", whole(value / 1e6));
+    }
     let sign = if value.round() < 0.0 { "−" } else { "" };
     format!("{sign}{}", count(value.round().abs() as usize))
 }
@@ -123,6 +129,7 @@ mod tests {
         assert_eq!(fixed(-0.001, 2), "0.00");
         assert_eq!(fixed(f64::NAN, 2), "–");
         assert_eq!(whole(-301_435.4), "−301,435");
+        assert_eq!(whole(-3_704_199_112.0), "−3,704 million");
         assert_eq!(percent(0.0421), "4.2 %");
     }
 

@@ -6,6 +6,7 @@ use super::text::{count, counted, fixed};
 /// One sentence: what was grouped, and into how many groups.
 pub(crate) fn headline(summary: &Summary) -> String {
     let items = match (summary.n_texts, summary.n_images) {
+        _ if summary.evaluation.n_sampled.is_some() => counted(summary.n_population(), "item"),
         (0, 0) => counted(summary.n_items, "item"),
         (texts, 0) => counted(texts, "text"),
         (0, images) => counted(images, "image"),
