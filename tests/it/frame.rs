@@ -666,6 +666,17 @@ fn a_lazy_frame_has_the_same_verbs() {
         lazy.center_by(EMBEDDING, "modality").unwrap(),
         embedded.center_by(EMBEDDING, "modality").unwrap(),
     );
+    let pictures = vec![picture("0000.png"), picture("0001.png")];
+    let pictures = Column::new("image".into(), pictures);
+    let images = DataFrame::new_infer_height(vec![pictures]).unwrap();
+    same(
+        images
+            .clone()
+            .lazy()
+            .embed_images("image", &encoder)
+            .unwrap(),
+        images.embed_images("image", &encoder).unwrap(),
+    );
     let missing = frame
         .lazy()
         .select([col("nothing")])
