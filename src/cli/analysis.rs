@@ -13,6 +13,7 @@ use polars::prelude::*;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_xoshiro::Xoshiro256Plus;
+use serde::Serialize;
 
 use super::args::{DataArgs, MixtureArgs, SizeArgs};
 use super::inputs::{IMAGE, ITEM, Inputs, LABEL, MODALITY, Notes, TEXT, embedded, strings};
@@ -116,10 +117,7 @@ impl Analysis {
         })?;
         self.write_assignments(&model, &train, output)?;
         if let Some(selection) = &selection {
-            let path = output.path.join("selection.json");
-            let json = serde_json::to_vec_pretty(&selection.candidates)?;
-            write_whole(&path, |file| file.write_all(&json))
-                .with_context(|| path.display().to_string())?;
+            output.write_json("selection.json", &selection.candidates)?;
         }
         Ok((report, selection))
     }
@@ -273,25 +271,23 @@ fn assignments(
     train: &[usize],
 ) -> Result<DataFrame> {
     let mut assigned = frame.predict_with(EMBEDDING, model)?.drop(EMBEDDING)?;
-    let fitted: std::collections::HashSet<&usize> = train.iter().collect();
-    let mut next = 0..;
     let present = frame.column(EMBEDDING)?.is_not_null();
-    let row = |present: Option<bool>| present.unwrap_or(false).then(|| next.next()).flatten();
-    let split: StringChunked = present
-        .iter()
-        .map(row)
-        .map(|row| {
-            row.map(|row| {
-                if fitted.contains(&row) {
-                    "train"
-                } else {
-                    "test"
-                }
-            })
-        })
-        .collect();
-    assigned.with_column(split.into_column().with_name("split".into()))?;
+    let rows = (0..frame.height()).filter(|&row| present.get(row) == Some(true));
+    let rows: Vec<usize> = rows.collect();
+    let mut fitted = vec![false; frame.height()];
+    train.iter().for_each(|&at| fitted[rows[at]] = true);
+    assigned.with_column(split_column(&present, &fitted))?;
     Ok(assigned)
+}
+
+/// Column `split`: whether the rows that have an embedding were fitted or held out.
+pub(super) fn split_column(present: &BooleanChunked, fitted: &[bool]) -> Column {
+    let split = present.iter().zip(fitted).map(|(present, &fitted)| {
+        let split = if fitted { "train" } else { "test" };
+        (present == Some(true)).then_some(split)
+    });
+    let split: StringChunked = split.collect();
+    split.with_name("split".into()).into_column()
 }
 
 /// Rows to fit and rows to hold out, each in rising order; at least one is fitted.
@@ -343,6 +339,13 @@ impl OutputFolder {
     /// The file that tells what becomes of every row.
     pub(super) fn assignments(&self) -> PathBuf {
         self.path.join("assignments.parquet")
+    }
+
+    /// Writes a value as JSON.
+    pub(super) fn write_json(&self, name: &str, value: &impl Serialize) -> Result<()> {
+        let path = self.create()?.join(name);
+        let json = serde_json::to_vec_pretty(value)?;
+        write_whole(&path, |file| file.write_all(&json)).with_context(|| path.display().to_string())
     }
 
     pub(super) fn create(&self) -> Result<&Path> {

@@ -256,6 +256,15 @@ pub(super) struct FitArgs {
     pub output: OutputArgs,
 }
 
+impl FitArgs {
+    /// Whether something is asked for that looks at all embeddings at once.
+    pub(super) fn needs_memory(&self) -> bool {
+        self.size.select.is_some()
+            || self.data.center_by_modality
+            || self.names.zero_shot_labels.is_some()
+    }
+}
+
 #[derive(Debug, Args)]
 pub(super) struct SweepArgs {
     /// Numbers of components, as 2..20 (both included) or 2,4,8

@@ -19,10 +19,7 @@ use crate::vmf::VonMisesFisher;
 pub(super) fn run(args: &FitArgs) -> Result<()> {
     let output = OutputFolder::new(&args.output.output_dir)?;
     let progress = listener(args.data.items.quiet);
-    let needs_memory = args.size.select.is_some()
-        || args.data.center_by_modality
-        || args.names.zero_shot_labels.is_some();
-    let share = match needs_memory {
+    let share = match args.needs_memory() {
         true => args.output.memory_share.max(SHARE_IN_NEED),
         false => args.output.memory_share,
     };

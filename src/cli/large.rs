@@ -1,6 +1,5 @@
 //! `vmfmix fit` of embeddings larger than memory: they stay in their files, and every pass reads them.
 
-use std::io::Write;
 use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
@@ -11,7 +10,7 @@ use polars::prelude::*;
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256Plus;
 
-use super::analysis::{Analysis, OutputFolder, split};
+use super::analysis::{Analysis, OutputFolder, split, split_column};
 use super::args::FitArgs;
 use super::inputs::{Inputs, Notes, stack};
 use super::vectors::Vectors;
@@ -19,7 +18,6 @@ use crate::frame::{EMBEDDING, FrameError, Shards, io};
 use crate::mixture::VonMisesFisherMixture;
 use crate::progress::Progress;
 use crate::report::{Population, Report};
-use crate::whole_file::write_whole;
 
 /// Rows that the report looks at.
 const SAMPLED: usize = 20_000;
@@ -34,10 +32,7 @@ pub(super) fn run(
     output: &OutputFolder,
     progress: &Arc<dyn Progress>,
 ) -> Result<Report> {
-    if args.size.select.is_some()
-        || args.data.center_by_modality
-        || args.names.zero_shot_labels.is_some()
-    {
+    if args.needs_memory() {
         bail!(
             "these embeddings are too large for the memory, and what stays on disk is fitted for one number of components, neither centred nor labelled: leave --select, --center-by-modality and --zero-shot-labels out, or raise --memory-share"
         );
@@ -71,7 +66,8 @@ pub(super) fn run(
         .fit_observations(&train_points)
         .with_context(|| format!("cannot fit {} points", train.len()))?;
     let seconds = start.elapsed().as_secs_f64();
-    save(&model, output)?;
+    // At once: what comes after a long fit may fail.
+    output.write_json("model_parameters.json", &model)?;
     let held_out = (!test.is_empty()).then(|| points(&test)).transpose()?;
     let population = Population {
         n_train: train.len(),
@@ -101,13 +97,6 @@ pub(super) fn run(
             .n_skipped(n_skipped)
             .setting("embeddings", "read from disk in every pass")
     })
-}
-
-/// Saves the mixture at once: what comes after a long fit may fail.
-fn save(model: &VonMisesFisherMixture, output: &OutputFolder) -> Result<()> {
-    let path = output.create()?.join("model_parameters.json");
-    let json = serde_json::to_vec_pretty(model)?;
-    write_whole(&path, |file| file.write_all(&json)).with_context(|| path.display().to_string())
 }
 
 /// Writes what becomes of every row, batch after batch; returns some rows for the report, the first ones without an embedding and
@@ -145,16 +134,8 @@ fn assign(
                     })
                 });
             seen.push(batch.filter(&chosen.collect())?);
-            let split = present
-                .iter()
-                .zip(&fitted[first..])
-                .map(|(present, fitted)| {
-                    let split = if *fitted { "train" } else { "test" };
-                    (present == Some(true)).then_some(split)
-                });
-            let split: StringChunked = split.collect();
             let mut assigned = vectors.assign(first, &batch, model)?.drop(EMBEDDING)?;
-            assigned.with_column(split.with_name("split".into()).into_column())?;
+            assigned.with_column(split_column(&present, &fitted[first..]))?;
             progress.update("assigning", first + batch.height(), n);
             Ok(assigned)
         });
