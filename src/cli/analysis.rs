@@ -25,6 +25,10 @@ use crate::progress::Progress;
 use crate::report::{Item, Report, ReportBuilder};
 use crate::whole_file::write_whole;
 
+/// Files beside the report.
+const ASSIGNMENTS: &str = "assignments.parquet";
+const SELECTION: &str = "selection.json";
+
 /// What is analysed, and what the report says of it.
 pub(super) struct Analysis {
     /// What the components are in.
@@ -37,11 +41,17 @@ pub(super) struct Analysis {
     pub names: Option<ZeroShotLabels>,
     /// What else to know to repeat it: the encoder, the source.
     pub settings: Vec<(&'static str, String)>,
+    /// Who is told how far it is.
+    pub progress: Arc<dyn Progress>,
 }
 
 impl Analysis {
     /// What was read, with the texts among it to describe the components by.
-    pub(super) fn new(inputs: Inputs, args: &DataArgs) -> Result<Self> {
+    pub(super) fn new(
+        inputs: Inputs,
+        args: &DataArgs,
+        progress: Arc<dyn Progress>,
+    ) -> Result<Self> {
         let items = &args.items;
         let mut settings = vec![("data", inputs.description.clone())];
         if items.text_file.is_some() || items.image_dir.is_some() {
@@ -50,7 +60,11 @@ impl Analysis {
         let Notes {
             truncated,
             gap_before,
+            seconds,
         } = inputs.notes;
+        if seconds > 0.0 {
+            settings.push(("seconds to read and embed", format!("{seconds:.1}")));
+        }
         if truncated > 0 {
             let name = "texts longer than the encoder's context";
             settings.push((name, truncated.to_string()));
@@ -68,6 +82,7 @@ impl Analysis {
             captions: captions(&inputs.frame)?,
             frame: inputs.frame,
             settings,
+            progress,
         })
     }
 
@@ -77,13 +92,12 @@ impl Analysis {
         size: &SizeArgs,
         args: &MixtureArgs,
         output: &OutputFolder,
-        progress: &Arc<dyn Progress>,
     ) -> Result<(Report, Option<Selection>)> {
         let kept = self.kept()?;
         let embeddings = kept.embeddings(EMBEDDING)?;
         let (train, test) = split(kept.height(), args.test_split, args.random_state);
         let start = Instant::now();
-        let params = args.params(size.n_components, &train, kept.height(), progress)?;
+        let params = args.params(size.n_components, &train, kept.height(), &self.progress)?;
         let rows = embeddings.view().select(Axis(0), &train);
         let (model, selection) = match &size.select {
             Some(Sizes(sizes)) => {
@@ -108,16 +122,16 @@ impl Analysis {
         let seconds = start.elapsed().as_secs_f64();
         let report = self.write(&kept, &model, output, |report| {
             let report = args.describe(report.split(train.clone(), test), seconds);
-            match &size.select {
-                Some(Sizes(tried)) => {
-                    report.setting("chosen from", format!("{tried:?} by {:?}", size.criterion))
-                }
+            match &selection {
+                Some(selection) => report
+                    .selection(selection)
+                    .file(SELECTION, "every number of components that was tried"),
                 None => report,
             }
         })?;
         self.write_assignments(&model, &train, output)?;
         if let Some(selection) = &selection {
-            output.write_json("selection.json", &selection.candidates)?;
+            output.write_json(SELECTION, &selection.candidates)?;
         }
         Ok((report, selection))
     }
@@ -165,7 +179,9 @@ impl Analysis {
                 self.title
             ))
             .items(self.items(kept)?)
-            .skipped(self.skipped()?);
+            .skipped(self.skipped()?)
+            .file(ASSIGNMENTS, "what becomes of every item")
+            .progress(self.progress.clone());
         let mut report = more(report).setting("vmfmix", env!("CARGO_PKG_VERSION"));
         for (name, value) in &self.settings {
             report = report.setting(*name, value);
@@ -338,7 +354,7 @@ impl OutputFolder {
 
     /// The file that tells what becomes of every row.
     pub(super) fn assignments(&self) -> PathBuf {
-        self.path.join("assignments.parquet")
+        self.path.join(ASSIGNMENTS)
     }
 
     /// Writes a value as JSON.

@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use clap::{ArgGroup, Args, Parser, Subcommand};
 use clap_complete::Shell;
 
@@ -16,6 +17,7 @@ use super::values::{
 };
 use crate::encoder::{DEFAULT_BATCH_SIZE, Device, Tower};
 use crate::mixture::{Annealing, Assignment, BLOCK_ROWS, Concentration, Criterion, EmptyComponent};
+use crate::report::schemas;
 use crate::vmf::concentration::Prior;
 
 /// Components where no number is named.
@@ -59,6 +61,8 @@ pub(super) enum Command {
     /// Compute with one von Mises-Fisher distribution: normaliser, mean resultant length, entropy, angles
     #[command(after_help = VMF_EXAMPLES)]
     Vmf(VmfArgs),
+    /// Print the JSON Schema of a file that a fit or a report writes
+    Schema(SchemaArgs),
     /// Print what makes a shell complete the commands and flags
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions(CompletionsArgs),
@@ -377,11 +381,14 @@ pub(super) struct SampleArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("data").args(["text_file", "image_dir", "embeddings"]).multiple(true).required(true))]
+#[command(group = ArgGroup::new("data").args(["text_file", "image_dir", "embeddings", "compare"]).multiple(true).required(true))]
 pub(super) struct ReportArgs {
     /// The mixture: model_parameters.json of a fit
-    #[arg(long, value_name = "FILE")]
-    pub model: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "compare")]
+    pub model: Option<PathBuf>,
+    /// Lay reports written before side by side, instead: folders of results, of which the first is held against the others
+    #[arg(long, value_name = "DIR", num_args = 2.., conflicts_with_all = ["model", "text_file", "image_dir", "embeddings", "zero_shot_labels", "labels"])]
+    pub compare: Vec<PathBuf>,
     #[command(flatten)]
     pub data: DataArgs,
     #[command(flatten)]
@@ -394,6 +401,13 @@ pub(super) struct ReportArgs {
         default_value = "report"
     )]
     pub output_dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SchemaArgs {
+    /// The file; without it, the files that have a schema are listed
+    #[arg(value_parser = PossibleValuesParser::new(schemas()))]
+    pub file: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -77,9 +77,10 @@ pub(super) fn run(args: &DemoArgs) -> Result<()> {
                 "encoder",
                 "tiny-clip, a toy trained on drawn shapes".to_owned(),
             )],
+            progress: progress.clone(),
         };
         let folder = output.join(name);
-        let (report, _) = analysis.fit(&defaults.size, &defaults.mixture, &folder, &progress)?;
+        let (report, _) = analysis.fit(&defaults.size, &defaults.mixture, &folder)?;
         if !args.quiet {
             println!();
             print_summary(&report, &folder);

@@ -44,6 +44,7 @@ pub(super) const REPORT_EXAMPLES: &str = "\
 Examples:
   vmfmix report --model results/model_parameters.json --text-file new.txt --output-dir new
   vmfmix report --model results/model_parameters.json --embeddings photos.parquet --zero-shot-labels w.txt
+  vmfmix report --compare results-5 results-10 --output-dir comparison
 
 All items count as held out, since the file of a mixture does not tell to what it was fitted: there is a held-out
 log-likelihood, and no BIC or AIC. If they are the items it was fitted to, new ones would do worse.";

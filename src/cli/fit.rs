@@ -36,8 +36,8 @@ pub(super) fn run(args: &FitArgs) -> Result<()> {
     };
     let inputs = inputs.map_or_else(|| synthetic(args), Ok)?;
     let notes = inputs.notes;
-    let analysis = Analysis::new(inputs, &args.data)?;
-    let (report, selection) = analysis.fit(&args.size, &args.mixture, &output, &progress)?;
+    let analysis = Analysis::new(inputs, &args.data, progress)?;
+    let (report, selection) = analysis.fit(&args.size, &args.mixture, &output)?;
     if !args.data.items.quiet {
         if let Some(selection) = &selection {
             print_selection(selection);

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 use ndarray::Array2;
@@ -55,6 +56,8 @@ pub(super) struct Notes {
     pub truncated: usize,
     /// Distance between the means of texts and images before they were centred, if they were.
     pub gap_before: Option<f64>,
+    /// How long it took to read and embed it.
+    pub seconds: f64,
 }
 
 /// Reads and embeds what the arguments name, of which the files of embeddings are open; `None` where they name no data.
@@ -64,6 +67,7 @@ pub(super) fn load(
     names: Option<&NameArgs>,
     progress: &Arc<dyn Progress>,
 ) -> Result<Option<Inputs>> {
+    let start = Instant::now();
     let mut parts = Vec::new();
     let mut sources = Vec::new();
     // All files are looked at before the encoder is loaded: a wrong name is told at once.
@@ -144,6 +148,7 @@ pub(super) fn load(
         notes: Notes {
             truncated,
             gap_before,
+            seconds: start.elapsed().as_secs_f64(),
         },
     }))
 }

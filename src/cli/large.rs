@@ -74,8 +74,12 @@ pub(super) fn run(
         n_test: test.len(),
         train_log_likelihood: Some(model.score_observations(&train_points)?),
         test_log_likelihood: held_out
-            .map(|points| model.score_observations(&points))
+            .as_ref()
+            .map(|points| model.score_observations(points))
             .transpose()?,
+        single_log_likelihood: model
+            .collapse()
+            .score_observations(held_out.as_ref().unwrap_or(&train_points))?,
     };
     let (seen, n_skipped) = assign(
         &vectors,
@@ -91,12 +95,16 @@ pub(super) fn run(
         names: None,
         notes: Notes::default(),
     };
-    Analysis::new(inputs, &args.data)?.report_on_sample(&model, output, |report| {
-        args.mixture
-            .describe(report.sample_of(population), seconds)
-            .n_skipped(n_skipped)
-            .setting("embeddings", "read from disk in every pass")
-    })
+    Analysis::new(inputs, &args.data, progress.clone())?.report_on_sample(
+        &model,
+        output,
+        |report| {
+            args.mixture
+                .describe(report.sample_of(population), seconds)
+                .n_skipped(n_skipped)
+                .setting("embeddings", "read from disk in every pass")
+        },
+    )
 }
 
 /// Writes what becomes of every row, batch after batch; returns some rows for the report, the first ones without an embedding and

@@ -15,6 +15,7 @@ mod predict;
 mod progress;
 mod report;
 mod sample;
+mod schema;
 mod settings;
 mod sources;
 mod values;
@@ -62,6 +63,7 @@ impl Cli {
             Command::Demo(args) => demo::run(&args),
             Command::Models => models::run(),
             Command::Vmf(args) => vmf::run(&args),
+            Command::Schema(args) => schema::run(&args),
             Command::Completions(args) => completions::run(&args),
         }
     }

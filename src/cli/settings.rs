@@ -1,5 +1,6 @@
 //! From the mixture's arguments to its settings.
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -51,9 +52,9 @@ impl MixtureArgs {
             ("tolerance", self.tolerance.to_string()),
             ("maximal iterations", self.max_iterations.to_string()),
             ("test split", self.test_split.to_string()),
-            ("start", format!("{:?}", self.init_method)),
-            ("concentrations", format!("{:?}", self.concentration)),
-            ("assignment", format!("{:?}", self.assignment)),
+            ("start", self.init_method.to_string()),
+            ("concentrations", lower(&self.concentration)),
+            ("assignment", lower(&self.assignment)),
         ];
         settings.extend(
             self.annealing
@@ -101,6 +102,11 @@ impl MixtureArgs {
             Start::Model(file) => InitMethod::Model(Box::new(read_model(file)?)),
         })
     }
+}
+
+/// A value by its name in the code, in lower case.
+fn lower(value: &impl fmt::Debug) -> String {
+    format!("{value:?}").to_lowercase()
 }
 
 fn labels(file: &Path) -> Result<Vec<usize>> {

@@ -1,5 +1,7 @@
 //! Values of arguments, from text; what is refused is told with a remedy.
 
+use std::fmt;
+use std::mem::discriminant;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -16,6 +18,31 @@ pub(super) enum Start {
     Model(PathBuf),
 }
 
+const STARTS: [(&str, InitMethod); 4] = [
+    ("spherical-kmeans", InitMethod::SphericalKMeans),
+    ("kmeans++", InitMethod::KMeansPlusPlus),
+    ("random-rows", InitMethod::RandomRows),
+    (
+        "random-responsibilities",
+        InitMethod::RandomResponsibilities,
+    ),
+];
+
+impl fmt::Display for Start {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Named(method) => {
+                let same = |known: &InitMethod| discriminant(known) == discriminant(method);
+                let named = STARTS.iter().find(|(_, known)| same(known));
+                f.write_str(named.map_or("", |(name, _)| name))
+            }
+            Self::Means(file) => write!(f, "means={}", file.display()),
+            Self::Labels(file) => write!(f, "labels={}", file.display()),
+            Self::Model(file) => write!(f, "model={}", file.display()),
+        }
+    }
+}
+
 impl FromStr for Start {
     type Err = String;
 
@@ -24,18 +51,7 @@ impl FromStr for Start {
             Some(("means", file)) => Self::Means(file.into()),
             Some(("labels", file)) => Self::Labels(file.into()),
             Some(("model", file)) => Self::Model(file.into()),
-            _ => Self::Named(one_of(
-                text,
-                [
-                    ("spherical-kmeans", InitMethod::SphericalKMeans),
-                    ("kmeans++", InitMethod::KMeansPlusPlus),
-                    ("random-rows", InitMethod::RandomRows),
-                    (
-                        "random-responsibilities",
-                        InitMethod::RandomResponsibilities,
-                    ),
-                ],
-            )?),
+            _ => Self::Named(one_of(text, STARTS)?),
         })
     }
 }

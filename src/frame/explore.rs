@@ -2,7 +2,7 @@
 //!
 //! Rows without an embedding are in no answer.
 
-use ndarray::{Array1, Array2, ArrayView1, Axis, s};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, s};
 use polars::prelude::*;
 use rayon::prelude::*;
 
@@ -81,14 +81,8 @@ pub(super) fn nearest(
     Ok(found)
 }
 
-/// See [`FrameExt::near_duplicates`](super::FrameExt::near_duplicates).
-pub(super) fn near_duplicates(
-    frame: &DataFrame,
-    column: &str,
-    threshold: f32,
-) -> Result<DataFrame, FrameError> {
-    let present = Present::of(frame, column)?;
-    let units = units(&present);
+/// For each unit vector the place and the cosine of the nearest one before it; minus infinity for the first.
+pub(crate) fn nearest_earlier(units: ArrayView2<'_, f32>) -> Vec<(usize, f32)> {
     let n = units.nrows();
     let mut nearest = vec![(0, f32::NEG_INFINITY); n];
     nearest
@@ -116,6 +110,17 @@ pub(super) fn near_duplicates(
                 }
             }
         });
+    nearest
+}
+
+/// See [`FrameExt::near_duplicates`](super::FrameExt::near_duplicates).
+pub(super) fn near_duplicates(
+    frame: &DataFrame,
+    column: &str,
+    threshold: f32,
+) -> Result<DataFrame, FrameError> {
+    let present = Present::of(frame, column)?;
+    let nearest = nearest_earlier(units(&present).view());
     let near = |(at, cosine): (usize, f32)| {
         (cosine >= threshold).then(|| (present.rows[at] as IdxSize, cosine.min(1.0)))
     };

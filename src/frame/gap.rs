@@ -7,13 +7,14 @@
 
 use ndarray::{Array1, ArrayView2};
 use polars::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::FrameError;
 use super::center::{Grouped, unit};
 
 /// The gap between two kinds of unit vectors.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ModalityGap {
     /// Euclidean distance between the two means, from 0 (no gap) to 2.
     pub distance: f64,
@@ -26,7 +27,7 @@ pub struct ModalityGap {
 }
 
 /// One of the two kinds.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GapSide {
     /// Its name.
     pub name: String,

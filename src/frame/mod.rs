@@ -14,6 +14,7 @@ mod shards;
 
 pub use embeddings::{EMBEDDING, EMBEDDING_ERROR, EMBEDDING_TRUNCATED, Embeddings};
 pub use errors::FrameError;
+pub(crate) use explore::nearest_earlier;
 pub use explore::{describe_components, label_components};
 pub use ext::{EmbedOptions, FrameExt};
 pub use gap::{GapSide, ModalityGap, modality_gap};

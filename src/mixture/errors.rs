@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Why a mixture cannot be fitted, read or applied.
@@ -170,7 +171,7 @@ pub enum ParameterError {
 }
 
 /// Something a fit met and survived; kept in [`Convergence`](super::Convergence).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, thiserror::Error)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Warning {
     /// The likelihood still rose by more than the tolerance when the iterations ran out.

@@ -50,9 +50,11 @@ impl<R: Rng + Clone + Sync> VonMisesFisherMixtureValidParams<R> {
     ) -> Result<VonMisesFisherMixture, MixtureError> {
         let mut seeds = self.rng().clone();
         let mut best: Option<VonMisesFisherMixture> = None;
+        let mut runs = Vec::with_capacity(self.n_runs());
         for run in 1..=self.n_runs() {
             let rng = Xoshiro256Plus::seed_from_u64(seeds.r#gen());
             let model = Run::new(self, observations, rng).fit(run)?;
+            runs.push(model.convergence().log_likelihoods.clone());
             if best
                 .as_ref()
                 .is_none_or(|best| model.log_likelihood() > best.log_likelihood())
@@ -60,7 +62,10 @@ impl<R: Rng + Clone + Sync> VonMisesFisherMixtureValidParams<R> {
                 best = Some(model);
             }
         }
-        Ok(best.expect("at least one run was checked for"))
+        let best = best.expect("at least one run was checked for");
+        let mut convergence = best.convergence().clone();
+        convergence.runs = runs;
+        Ok(best.with_convergence(convergence))
     }
 }
 

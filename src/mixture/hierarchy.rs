@@ -4,7 +4,7 @@
 //! that both would draw. What is lost is their Kullback-Leibler divergence from it, times their weights, as Runnalls
 //! (2007, Kullback-Leibler approach to Gaussian mixture reduction, IEEE Trans. AES 43) does for Gaussians.
 
-use ndarray::Array1;
+use ndarray::{Array1, Axis};
 
 use super::{VonMisesFisherMixture, Warning};
 use crate::vmf::VonMisesFisher;
@@ -92,6 +92,19 @@ impl VonMisesFisherMixture {
         self.of_clusters(self.merge_down_to(n_components.max(1)).0)
     }
 
+    /// The one distribution that comes nearest to the mixture, as a mixture of one component: that of the same mean vector. After
+    /// a fit of free concentrations it is the one of greatest likelihood for the points fitted, since EM keeps their mean vector.
+    pub fn collapse(&self) -> Self {
+        let cap = self.largest_concentration();
+        let one = (1..self.n_components()).fold(self.cluster(0), |one, name| {
+            one.merge(&self.cluster(name), cap)
+        });
+        let mean = one.distribution.mean().to_owned().insert_axis(Axis(0));
+        let kappa = one.distribution.concentration();
+        Self::from_parameters(Array1::ones(1), mean, Array1::from_elem(1, kappa))
+            .expect("a direction and a finite concentration")
+    }
+
     fn merge_down_to(&self, n_components: usize) -> (Vec<Cluster>, Vec<Merge>) {
         let cap = self.largest_concentration();
         let mut clusters = self.clusters();
@@ -138,31 +151,29 @@ impl VonMisesFisherMixture {
     /// The components that are not noise.
     fn clusters(&self) -> Vec<Cluster> {
         let directed = 0..self.noise_component().unwrap_or(self.n_components());
-        let cluster = |name| Cluster {
+        directed.map(|name| self.cluster(name)).collect()
+    }
+
+    fn cluster(&self, name: usize) -> Cluster {
+        Cluster {
             name,
             weight: self.weights()[name],
             distribution: self.component(name),
             effective_size: self.effective_sizes()[name],
-        };
-        directed.map(cluster).collect()
+        }
     }
 
     /// A mixture of clusters, and of the noise of this one.
     fn of_clusters(&self, mut clusters: Vec<Cluster>) -> Self {
         if let Some(name) = self.noise_component() {
-            clusters.push(Cluster {
-                name,
-                weight: self.weights()[name],
-                distribution: self.component(name),
-                effective_size: self.effective_sizes()[name],
-            });
+            clusters.push(self.cluster(name));
         }
         let list = |value: fn(&Cluster) -> f64| clusters.iter().map(value).collect::<Array1<f64>>();
         let means: Vec<_> = clusters
             .iter()
             .map(|cluster| cluster.distribution.mean())
             .collect();
-        let means = ndarray::stack(ndarray::Axis(0), &means).expect("means of one dimension");
+        let means = ndarray::stack(Axis(0), &means).expect("means of one dimension");
         let mut convergence = self.convergence().clone();
         convergence
             .warnings

@@ -3,6 +3,7 @@
 use ndarray::{Array1, Array2, Zip};
 use rand::Rng;
 use rand::distributions::{Distribution, WeightedIndex};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::errors::ParameterError;
@@ -25,7 +26,7 @@ use crate::vmf::{VonMisesFisher, concentration, ln_normaliser_scaled};
 /// assert!(labels[0] == labels[1] && labels[2] == labels[3] && labels[0] != labels[2]);
 /// # Ok::<(), vmfmix::mixture::MixtureError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(into = "Parameters", try_from = "Parameters")]
 pub struct VonMisesFisherMixture {
     weights: Array1<f64>,
@@ -38,7 +39,7 @@ pub struct VonMisesFisherMixture {
 }
 
 /// How a fit went.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Convergence {
     /// Whether the log-likelihood settled within the tolerance.
     pub converged: bool,
@@ -50,6 +51,9 @@ pub struct Convergence {
     /// Log-likelihood per point after each step, in nats against the surface measure: that of the assignments where they
     /// are hard, and of a mini-batch before it is learnt.
     pub log_likelihoods: Vec<f64>,
+    /// The same of every run, of which the likeliest was kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub runs: Vec<Vec<f64>>,
     /// What the fit met and survived.
     pub warnings: Vec<Warning>,
 }
@@ -269,7 +273,7 @@ impl VonMisesFisherMixture {
 }
 
 /// The file format: plain lists, so that any program can read it.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 struct Parameters {
     #[serde(default)]
     vmfmix_version: String,

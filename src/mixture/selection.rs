@@ -7,6 +7,7 @@ use ndarray::{Array1, ArrayView2, Axis};
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256Plus;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::fit::Run;
@@ -17,7 +18,7 @@ use super::{InMemory, MixtureError, VonMisesFisherMixture, VonMisesFisherMixture
 pub const SILHOUETTE_ROWS: usize = 20_000;
 
 /// By what a number of components is chosen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Criterion {
     /// Bayesian information criterion.
@@ -34,7 +35,7 @@ pub enum Criterion {
 }
 
 /// One number of components and how it did; log-likelihoods in nats per point against the surface measure.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Candidate {
     /// Components asked for.
     pub n_components: usize,

@@ -1,68 +1,69 @@
-//! Components and key figures in the words of the page.
-
-use std::borrow::Cow;
+//! Components and single items in the words of the page.
 
 use super::palette;
-use super::summary::{Component, Exemplar, Summary};
+use super::summary::{Ambiguous, Component, Exemplar, Outlier, ShownItem, Summary};
 use super::text;
-use crate::frame::ModalityGap;
 
+/// Components that have a card.
+const MOST_CARDS: usize = 200;
 /// Labels of a component that are named on its card.
 const LABELS: usize = 3;
 /// Characters of a text on a card.
 const LONGEST: usize = 140;
 
-/// One key figure.
-pub(crate) struct Tile {
-    pub name: Cow<'static, str>,
-    pub value: String,
-    pub note: String,
-}
-
 /// One component.
-pub(crate) struct Card<'a> {
+pub(super) struct Card {
     pub index: usize,
     pub colour: &'static str,
     pub title: String,
     pub also: Vec<String>,
-    pub weight: String,
-    pub size: String,
-    pub concentration: String,
-    pub length: String,
+    pub facts: Vec<Fact>,
     /// Mean resultant length in per cent, for a bar.
     pub length_share: String,
-    pub pictures: Vec<Shown<'a>>,
-    pub texts: Vec<Shown<'a>>,
+    pub terms: Vec<String>,
+    pub pictures: Vec<Shown>,
+    pub texts: Vec<Shown>,
+    pub ambiguous: Vec<Shown>,
     pub labels: Vec<Portion>,
     pub is_empty: bool,
 }
 
-/// An exemplar on a card.
-pub(crate) struct Shown<'a> {
-    pub name: String,
-    pub thumbnail: &'a str,
+/// A number on a card.
+pub(super) struct Fact {
+    pub name: &'static str,
+    pub value: String,
     pub note: String,
 }
 
+/// An item on a card.
+pub(super) struct Shown {
+    pub name: String,
+    pub thumbnail: Option<usize>,
+    pub note: String,
+}
+
+/// Two items that are nearly the same.
+pub(super) struct Pair {
+    pub items: [Shown; 2],
+    pub cosine: String,
+}
+
 /// A label's portion of a component.
-pub(crate) struct Portion {
+pub(super) struct Portion {
     pub label: String,
     pub share: String,
     pub width: String,
 }
 
 /// The components, largest first.
-pub(crate) fn cards(summary: &Summary) -> Vec<Card<'_>> {
-    let components = summary.by_weight.iter();
+pub(super) fn cards(summary: &Summary) -> Vec<Card> {
+    let components = summary.by_weight.iter().take(MOST_CARDS);
     components.map(|&k| card(&summary.components[k])).collect()
 }
 
-fn card(component: &Component) -> Card<'_> {
-    let (pictures, texts) = component
-        .exemplars
-        .iter()
-        .map(shown)
-        .partition(|shown: &Shown<'_>| !shown.thumbnail.is_empty());
+fn card(component: &Component) -> Card {
+    let exemplars = component.exemplars.iter().map(exemplar);
+    let (pictures, texts) = exemplars.partition(|shown| shown.thumbnail.is_some());
     let mut captions = component.captions.iter().map(|caption| {
         let text = text::shortened(&caption.text, LONGEST);
         match caption.probability {
@@ -77,13 +78,16 @@ fn card(component: &Component) -> Card<'_> {
             .next()
             .unwrap_or_else(|| format!("Component {}", component.index)),
         also: captions.collect(),
-        weight: text::percent(component.weight),
-        size: text::count(component.size),
-        concentration: text::concentration(component.concentration),
-        length: text::fixed(component.mean_resultant_length, 3),
+        facts: facts(component),
         length_share: format!("{:.1}%", 100.0 * component.mean_resultant_length),
+        terms: component
+            .terms
+            .iter()
+            .map(|term| text::shortened(&term.term, LONGEST))
+            .collect(),
         pictures,
         texts,
+        ambiguous: component.ambiguous.iter().map(ambiguous).collect(),
         labels: component
             .labels
             .iter()
@@ -98,123 +102,110 @@ fn card(component: &Component) -> Card<'_> {
     }
 }
 
-fn shown(exemplar: &Exemplar) -> Shown<'_> {
-    Shown {
-        name: text::shortened(&exemplar.name, LONGEST),
-        thumbnail: exemplar.thumbnail.as_deref().unwrap_or_default(),
-        note: format!(
-            "row {}, cosine {}, membership {}",
-            exemplar.row,
-            text::fixed(exemplar.cosine, 3),
-            text::percent(exemplar.responsibility)
-        ),
-    }
-}
-
-/// The key figures on top of the page.
-pub(crate) fn tiles(summary: &Summary) -> Vec<Tile> {
-    let evaluation = &summary.evaluation;
-    let tile = |name: &'static str, value, note: &str| Tile {
-        name: name.into(),
-        value,
-        note: note.to_owned(),
-    };
+fn facts(component: &Component) -> Vec<Fact> {
+    let fact = |name, value, note: String| Fact { name, value, note };
     let mut out = vec![
-        tile(
+        fact(
+            "Weight",
+            text::percent(component.weight),
+            "share of all items".to_owned(),
+        ),
+        fact(
             "Items",
-            text::count(summary.n_population()),
-            &format!("in {} dimensions", text::count(summary.dimension)),
+            text::count(component.size),
+            "items that belong here most".to_owned(),
         ),
-        tile(
-            "Components",
-            text::count(summary.n_components()),
-            &text::counted(evaluation.n_parameters, "free parameter"),
+        fact(
+            "Tightness",
+            text::fixed(component.mean_resultant_length, 3),
+            "mean resultant length: 1 is a single direction, 0 none at all".to_owned(),
+        ),
+        fact(
+            "κ",
+            text::concentration(component.concentration),
+            "concentration (kappa), the likeliest".to_owned(),
         ),
     ];
-    let fitted = evaluation
-        .train_log_likelihood
-        .map(|value| text::fixed(value, 2));
-    match (evaluation.test_log_likelihood, fitted) {
-        (Some(test), fitted) => out.push(tile(
-            "Held-out log-likelihood",
-            text::fixed(test, 2),
-            &fitted.map_or_else(
-                || "nats per item".to_owned(),
-                |fitted| format!("nats per item; {fitted} on fitted items"),
-            ),
-        )),
-        (None, Some(fitted)) => out.push(tile(
-            "Log-likelihood",
-            fitted,
-            "nats per item, on fitted items",
-        )),
-        (None, None) => {}
-    }
-    if let Some(silhouette) = evaluation.silhouette {
-        out.push(tile(
-            "Silhouette",
-            text::fixed(silhouette, 3),
-            "from −1 to 1, by cosine",
+    if let (Some(corrected), Some([low, high])) = (
+        component.bias_corrected_concentration,
+        component.concentration_interval,
+    ) {
+        out.push(fact(
+            "κ, unbiased",
+            text::concentration(corrected),
+            "small samples look tighter than they are; this is corrected for it".to_owned(),
+        ));
+        out.push(fact(
+            "κ, 95 %",
+            format!("{}–{}", text::concentration(low), text::concentration(high)),
+            "holds κ with a probability of 95 %".to_owned(),
         ));
     }
-    if let Some(nmi) = evaluation.nmi {
-        out.push(tile(
-            "Agreement with labels",
-            text::fixed(nmi, 3),
-            "NMI, from 0 to 1",
-        ));
-    }
-    if let Some(ari) = evaluation.ari {
-        out.push(tile(
-            "Adjusted Rand index",
-            text::fixed(ari, 3),
-            "1 is full agreement",
-        ));
-    }
-    if let Some(bic) = evaluation.bic {
-        out.push(tile(
-            "Bayesian criterion",
-            text::whole(bic),
-            "BIC; lower is better on the same items",
-        ));
-    }
+    out.push(fact(
+        "Half within",
+        format!("{}°", text::fixed(component.angle_50, 1)),
+        "angle around the centre that holds half of the component".to_owned(),
+    ));
+    out.push(fact(
+        "90 % within",
+        format!("{}°", text::fixed(component.angle_90, 1)),
+        "angle around the centre that holds nine tenths of the component".to_owned(),
+    ));
     out
 }
 
-/// How far apart texts and images lie.
-pub(crate) fn gap_tiles(gap: &ModalityGap) -> Vec<Tile> {
-    let tile = |name: String, value: Option<f64>, note: String| Tile {
-        name: name.into(),
-        value: text::fixed(value.unwrap_or(f64::NAN), 3),
+fn shown(item: &ShownItem, note: String) -> Shown {
+    Shown {
+        name: text::shortened(&item.name, LONGEST),
+        thumbnail: item.thumbnail,
         note,
+    }
+}
+
+fn exemplar(exemplar: &Exemplar) -> Shown {
+    let note = format!(
+        "row {}, cosine {}, membership {}",
+        exemplar.item.row,
+        text::fixed(exemplar.cosine, 3),
+        text::percent(exemplar.responsibility)
+    );
+    shown(&exemplar.item, note)
+}
+
+fn ambiguous(ambiguous: &Ambiguous) -> Shown {
+    let note = format!(
+        "{} here, {} in component {}",
+        text::percent(ambiguous.responsibility),
+        text::percent(ambiguous.runner_up_responsibility),
+        ambiguous.runner_up
+    );
+    shown(&ambiguous.item, note)
+}
+
+/// The items that fit worst.
+pub(super) fn outliers(summary: &Summary) -> Vec<Shown> {
+    let outlier = |outlier: &Outlier| {
+        let note = format!(
+            "row {}, component {}, score {}, {} nats",
+            outlier.item.row,
+            outlier.component,
+            text::score(outlier.outlier_score),
+            text::fixed(outlier.log_likelihood, 1)
+        );
+        shown(&outlier.item, note)
     };
-    let [first, second] = &gap.sides;
-    let mut out = vec![
-        tile(
-            "Distance of the means".to_owned(),
-            Some(gap.distance),
-            "0 is no gap, 2 the most there can be".to_owned(),
-        ),
-        tile(
-            "Cosine of the means".to_owned(),
-            gap.cosine_of_means,
-            "1 is the same direction".to_owned(),
-        ),
-        tile(
-            format!("Between {} and {}", first.name, second.name),
-            Some(gap.cosine_between),
-            "mean cosine of a pair".to_owned(),
-        ),
-    ];
-    out.extend(gap.sides.iter().map(|side| {
-        tile(
-            format!("Among {}", side.name),
-            side.cosine_within,
-            format!(
-                "mean cosine of a pair; {}",
-                text::counted(side.size, "item")
-            ),
-        )
-    }));
-    out
+    summary.outliers.iter().map(outlier).collect()
+}
+
+/// The pairs of items that are nearly the same.
+pub(super) fn pairs(summary: &Summary) -> Vec<Pair> {
+    let pairs = summary.duplicates.iter().flat_map(|found| &found.pairs);
+    let pair = |pair: &super::summary::Duplicate| Pair {
+        items: pair
+            .items
+            .each_ref()
+            .map(|item| shown(item, format!("row {}", item.row))),
+        cosine: text::fixed(pair.cosine, 4),
+    };
+    pairs.map(pair).collect()
 }

@@ -1,9 +1,9 @@
-//! The page `report.html` and the light pages of single figures.
+//! The page `report.html`, the page that compares mixtures, and the light pages of single figures.
 //!
 //! Whatever a user wrote reaches a page in one of three ways: through askama, which escapes it for HTML;
 //! through `text::for_plotly`, which escapes it for plotly's labels; or inside the JSON of the figures,
-//! which `text::json_for_script` keeps from ending its element. The pages allow no script but their own
-//! two, by hash, and no request at all.
+//! which `text::json_for_script` keeps from ending its element. The pages allow no script but their own, by
+//! hash, and no request at all.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -12,16 +12,27 @@ use askama::Template;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use plotly::Plot;
+use serde::Serialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use super::cards::{Card, Tile, cards, gap_tiles, tiles};
+use super::cards::{Card, Pair, Shown, cards, outliers, pairs};
+use super::comparison::Comparison;
 use super::figures::{self, Figure};
-use super::summary::{Setting, Skipped, Summary};
-use super::{ReportError, text, words};
+use super::summary::{Component, Items, Setting, Summary};
+use super::tables::{
+    ComparedColumn, ComparedRow, SELECTION_COLUMNS, SELECTION_HEAD, SelectionRow, compared_columns,
+    compared_rows, selection_rows,
+};
+use super::tiles::{Tile, gap_tiles, tiles};
+use super::{ReportError, Section, palette, text, words};
 
 const STYLE: &str = include_str!("templates/report.css");
-const SCRIPT: &str = include_str!("templates/report.js");
+const FIGURES: &str = include_str!("templates/figures.js");
+const EXPLORE: &str = include_str!("templates/explore.js");
+/// Characters of a component's name beside an item.
+const COMPONENT_NAME: usize = 60;
 /// Opening words of plotly.js, by which its script is told from others.
 const PLOTLY_MARK: &str = "plotly.js v";
 
@@ -72,25 +83,53 @@ fn source_hash(script: &str) -> String {
 struct Page<'a> {
     policy: String,
     style: &'static str,
-    script: &'static str,
     plotly: &'static str,
-    data: String,
-    title: &'a str,
+    figures_script: &'static str,
+    explore_script: &'static str,
+    figure_data: String,
+    item_data: String,
+    summary: &'a Summary,
     headline: String,
     explanation: String,
     verdicts: Vec<String>,
     tiles: Vec<Tile>,
-    map: &'a Figure,
-    cards: Vec<Card<'a>>,
-    gap: Option<Vec<Tile>>,
-    gap_reading: &'static str,
-    figures: &'a [Figure],
-    convergence: &'a Figure,
-    warnings: &'a [String],
-    skipped: &'a [Skipped],
+    sections: Vec<Part<'a>>,
+    map_choices: Vec<MapChoice<'a>>,
+    cards: Vec<Card>,
+    has_items: bool,
+    has_labels: bool,
+    outliers: Vec<Shown>,
+    pairs: Vec<Pair>,
+    selection_head: [&'static str; SELECTION_COLUMNS],
+    selection: Vec<SelectionRow>,
+    gap: Vec<Tile>,
     n_skipped: String,
     settings: &'a [Setting],
-    version: &'static str,
+    files: &'a [Setting],
+}
+
+/// A section of the page.
+struct Part<'a> {
+    section: Section,
+    id: &'static str,
+    /// Its name in the bar on top.
+    short: &'static str,
+    heading: &'static str,
+    reading: String,
+    figures: Vec<&'a Figure>,
+}
+
+impl Part<'_> {
+    /// Whether its figures stand in a grid; the maps take turns in one place.
+    fn has_grid(&self) -> bool {
+        !self.figures.is_empty() && self.section != Section::Map
+    }
+}
+
+/// A map that can be chosen.
+struct MapChoice<'a> {
+    name: &'static str,
+    figure: &'a Figure,
 }
 
 #[derive(Template)]
@@ -98,71 +137,150 @@ struct Page<'a> {
 struct FigurePage<'a> {
     policy: String,
     style: &'static str,
-    script: &'static str,
+    figures_script: &'static str,
     plotly_path: &'a str,
-    data: String,
+    figure_data: String,
     title: &'a str,
     heading: &'a str,
     figures: &'a [&'a Figure],
 }
 
-/// The whole report as one page that needs nothing but a browser.
+#[derive(Template)]
+#[template(path = "comparison.html", config = "src/report/askama.toml")]
+struct ComparisonPage<'a> {
+    policy: String,
+    style: &'static str,
+    plotly: &'static str,
+    figures_script: &'static str,
+    figure_data: String,
+    comparison: &'a Comparison,
+    reading: &'static str,
+    rows: Vec<ComparedRow>,
+    columns: Vec<ComparedColumn<'a>>,
+    figures: &'a [Figure],
+    version: &'static str,
+}
+
+/// The whole report as one page that needs nothing but a browser, with links to files beside it.
 ///
 /// # Errors
 /// plotly.js is missing, or a template fails.
-pub fn page(summary: &Summary) -> Result<String, ReportError> {
+pub fn page(summary: &Summary, files: &[Setting]) -> Result<String, ReportError> {
     let (plotly, plotly_hash) = plotly_and_hash()?;
-    let map = figures::map(summary);
-    let convergence = figures::convergence(summary);
-    let mut others = figures::details(summary);
-    others.retain(|figure| summary.n_components() > 1 || !figure.compares_components);
-    let all: Vec<&Figure> = [&map, &convergence].into_iter().chain(&others).collect();
+    let all = figures::all(summary);
+    let shown: Vec<&Figure> = all.iter().collect();
+    let scripts = [plotly_hash, &source_hash(FIGURES), &source_hash(EXPLORE)].join(" ");
+    let has = |section| summary.sections.contains(&section);
     let page = Page {
-        policy: policy(&format!("{plotly_hash} {}", source_hash(SCRIPT)), &all),
+        policy: policy(&scripts, &shown),
         style: STYLE,
-        script: SCRIPT,
         plotly,
-        data: data(&all)?,
-        title: &summary.title,
+        figures_script: FIGURES,
+        explore_script: EXPLORE,
+        figure_data: figure_data(&shown, true)?,
+        item_data: item_data(summary)?,
+        summary,
         headline: words::headline(summary),
         explanation: words::explanation(summary),
         verdicts: words::verdicts(summary),
         tiles: tiles(summary),
-        map: &map,
+        sections: parts(summary, &all),
+        map_choices: map_choices(&all),
         cards: cards(summary),
-        gap: summary.modality_gap.as_ref().map(gap_tiles),
-        gap_reading: words::GAP,
-        figures: &others,
-        convergence: &convergence,
-        warnings: &summary.convergence.warnings,
-        skipped: &summary.skipped,
+        has_items: has(Section::Items),
+        has_labels: !summary.items.labels.is_empty(),
+        outliers: outliers(summary),
+        pairs: pairs(summary),
+        selection_head: SELECTION_HEAD,
+        selection: selection_rows(summary),
+        gap: summary.modality_gap.as_ref().map_or(Vec::new(), gap_tiles),
         n_skipped: text::counted(summary.n_skipped, "input"),
         settings: &summary.settings,
-        version: env!("CARGO_PKG_VERSION"),
+        files,
     };
     Ok(page.render()?)
 }
 
-/// A light page of some figures that loads plotly.js from `plotly_path`, relative to the page.
+/// The sections that are wanted and have something to show.
+fn parts<'a>(summary: &Summary, figures: &'a [Figure]) -> Vec<Part<'a>> {
+    let part = |&section: &Section| {
+        let figures: Vec<&Figure> = figures.iter().filter(|f| f.section == section).collect();
+        let has_content = match section {
+            Section::Items | Section::Components | Section::Settings => true,
+            Section::Duplicates => summary.duplicates.is_some(),
+            Section::ModalityGap => summary.modality_gap.is_some(),
+            Section::Skipped => !summary.skipped.is_empty(),
+            _ => !figures.is_empty(),
+        };
+        let [id, short, heading] = words::names(section);
+        has_content.then(|| Part {
+            section,
+            id,
+            short,
+            heading,
+            reading: words::reading(section, summary),
+            figures,
+        })
+    };
+    summary.sections.iter().filter_map(part).collect()
+}
+
+fn map_choices(figures: &[Figure]) -> Vec<MapChoice<'_>> {
+    let maps = figures
+        .iter()
+        .filter(|figure| figure.section == Section::Map);
+    let choice = |figure| MapChoice {
+        name: words::map_name(figure),
+        figure,
+    };
+    maps.map(choice).collect()
+}
+
+/// Figures on a light page that takes plotly.js from a file.
 ///
 /// # Errors
-/// plotly.js is missing, or a template fails.
+/// A template fails.
 pub fn figure_page(
     summary: &Summary,
     heading: &str,
     figures: &[&Figure],
     plotly_path: &str,
 ) -> Result<String, ReportError> {
-    let own = source_hash(SCRIPT);
     let page = FigurePage {
-        policy: policy(&format!("'self' file: {own}"), figures),
+        policy: policy(&format!("'self' file: {}", source_hash(FIGURES)), figures),
         style: STYLE,
-        script: SCRIPT,
+        figures_script: FIGURES,
         plotly_path,
-        data: data(figures)?,
+        figure_data: figure_data(figures, false)?,
         title: &summary.title,
         heading,
         figures,
+    };
+    Ok(page.render()?)
+}
+
+/// Several mixtures on one page that needs nothing but a browser.
+///
+/// # Errors
+/// plotly.js is missing, or a template fails.
+pub(super) fn comparison_page(comparison: &Comparison) -> Result<String, ReportError> {
+    let (plotly, plotly_hash) = plotly_and_hash()?;
+    let mut figures = vec![figures::criteria(comparison), figures::weights(comparison)];
+    let agreements = comparison.agreements.iter();
+    figures.extend(agreements.map(|agreement| figures::matching(comparison, agreement)));
+    let shown: Vec<&Figure> = figures.iter().collect();
+    let page = ComparisonPage {
+        policy: policy(&[plotly_hash, &source_hash(FIGURES)].join(" "), &shown),
+        style: STYLE,
+        plotly,
+        figures_script: FIGURES,
+        figure_data: figure_data(&shown, false)?,
+        comparison,
+        reading: words::COMPARISON,
+        rows: compared_rows(comparison),
+        columns: compared_columns(comparison),
+        figures: &figures,
+        version: env!("CARGO_PKG_VERSION"),
     };
     Ok(page.render()?)
 }
@@ -178,13 +296,58 @@ fn policy(scripts: &str, figures: &[&Figure]) -> String {
     )
 }
 
-/// The traces and layouts of the figures by name, safe inside a script element.
-fn data(figures: &[&Figure]) -> Result<String, ReportError> {
+/// The traces and layouts of the figures by name, safe inside a script element; names of items are left out where the page has
+/// them beside the figures.
+fn figure_data(figures: &[&Figure], names_beside: bool) -> Result<String, ReportError> {
     let mut plots = BTreeMap::new();
     for figure in figures {
-        plots.insert(figure.id, RawValue::from_string(figure.plot.to_json())?);
+        let mut json = figure.plot.to_json();
+        if names_beside && figure.section == Section::Map {
+            json = without_names(&json)?;
+        }
+        plots.insert(&figure.id, RawValue::from_string(json)?);
     }
     Ok(text::json_for_script(&serde_json::to_string(&plots)?))
+}
+
+fn without_names(plot: &str) -> Result<String, ReportError> {
+    let mut plot: Value = serde_json::from_str(plot)?;
+    let traces = plot["data"].as_array_mut().into_iter().flatten();
+    for trace in traces.filter_map(Value::as_object_mut) {
+        if trace.contains_key("ids") {
+            trace.remove("hovertext");
+            trace.remove("hovertemplate");
+            trace.insert("hoverinfo".to_owned(), "none".into());
+        }
+    }
+    Ok(plot.to_string())
+}
+
+/// What the table and the hovering card show.
+#[derive(Serialize)]
+struct ItemData<'a> {
+    items: &'a Items,
+    thumbnails: &'a [String],
+    components: Vec<ComponentName>,
+}
+
+#[derive(Serialize)]
+struct ComponentName {
+    label: String,
+    colour: &'static str,
+}
+
+fn item_data(summary: &Summary) -> Result<String, ReportError> {
+    let name = |component: &Component| ComponentName {
+        label: text::shortened(&component.label(), COMPONENT_NAME),
+        colour: palette::colour(component.index),
+    };
+    let data = ItemData {
+        items: &summary.items,
+        thumbnails: &summary.thumbnails,
+        components: summary.components.iter().map(name).collect(),
+    };
+    Ok(text::json_for_script(&serde_json::to_string(&data)?))
 }
 
 #[cfg(test)]

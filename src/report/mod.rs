@@ -4,10 +4,11 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `summary.rs` | the data |
-//! | `builder.rs`, `projection.rs`, `thumbnail.rs` | from a model and its items to the data |
-//! | `figures.rs`, `palette.rs` | plotly traces |
-//! | `html.rs`, `cards.rs`, `words.rs`, `text.rs`, `templates/` | the pages |
+//! | `summary/` | the data |
+//! | `builder.rs`, `compute/`, `item.rs`, `thumbnail.rs` | from a model and its items to the data |
+//! | `comparison.rs` | several summaries side by side |
+//! | `figures/`, `palette.rs` | plotly traces |
+//! | `html.rs`, `cards.rs`, `tables.rs`, `tiles.rs`, `words.rs`, `text.rs`, `templates/` | the pages |
 //! | `json.rs`, `png.rs` | the other files |
 //!
 //! ```no_run
@@ -23,16 +24,22 @@
 
 mod builder;
 mod cards;
+mod comparison;
+mod compute;
 mod errors;
 pub mod figures;
 pub mod html;
+mod item;
 mod json;
 mod palette;
 pub mod png;
-mod projection;
+mod population;
+mod section;
 mod summary;
+mod tables;
 mod text;
 mod thumbnail;
+mod tiles;
 mod words;
 
 use std::io::Write;
@@ -44,18 +51,25 @@ use crate::mixture::VonMisesFisherMixture;
 use crate::whole_file::write_whole;
 use figures::Figure;
 
-pub use builder::{Item, Modality, Population, ReportBuilder};
+pub use builder::ReportBuilder;
+pub use comparison::{Agreement, Compared, Comparison};
 pub use errors::ReportError;
-pub use summary::{
-    Component, ConvergenceInfo, Entropies, Evaluation, Exemplar, LabelShare, LabelTable, Map,
-    NearestCaption, Setting, Skipped, Summary,
-};
+pub use item::{Item, Modality};
+pub use json::{schema, schemas};
+pub use population::Population;
+pub use section::Section;
+pub use summary::*;
 pub(crate) use text::shortened;
 pub use thumbnail::{Picture, THUMBNAIL_SIDE};
 
 /// Folder of the figures, beside the report.
 const FIGURES: &str = "visualizations";
 const PLOTLY_FILE: &str = "plotly.min.js";
+/// The whole summary.
+const SUMMARY_FILE: &str = "report.json";
+const PARAMETERS_FILE: &str = "model_parameters.json";
+const CONVERGENCE_FILE: &str = "convergence_info.json";
+const METRICS_FILE: &str = "evaluation_metrics.json";
 
 /// A fitted mixture with everything a person wants to see of it.
 #[derive(Clone, Debug)]
@@ -94,7 +108,7 @@ impl Report {
     /// # Errors
     /// The page cannot be rendered.
     pub fn to_html(&self) -> Result<String, ReportError> {
-        html::page(&self.summary)
+        html::page(&self.summary, &[])
     }
 
     /// Writes the page, whole or not at all.
@@ -105,57 +119,72 @@ impl Report {
         write(path.as_ref(), self.to_html()?.as_bytes())
     }
 
-    /// Writes all files into a folder, which is created if need be: `report.html`,
-    /// `model_parameters.json`, `convergence_info.json`, `evaluation_metrics.json`,
-    /// `convergence_plot.png`, `convergence_plot.html`, and a page for each figure in `visualizations/`.
+    /// Writes all that the page shows as JSON, whole or not at all.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write_json(&self, path: impl AsRef<Path>) -> Result<(), ReportError> {
+        write(path.as_ref(), self.to_json()?.as_bytes())
+    }
+
+    /// Writes all files into a folder, which is created if need be: `report.html`, `report.json`, `model_parameters.json`,
+    /// `convergence_info.json`, `evaluation_metrics.json`, `convergence_plot.png`, `convergence_plot.html`, and a page and a picture of
+    /// each figure in `visualizations/`.
     ///
     /// # Errors
     /// A file cannot be made or written; those already written stay.
     pub fn write(&self, folder: impl AsRef<Path>) -> Result<(), ReportError> {
         let folder = folder.as_ref();
         let write = |name: &str, contents: &[u8]| write(&folder.join(name), contents);
+        write(PARAMETERS_FILE, self.model_parameters_json()?.as_bytes())?;
+        write(CONVERGENCE_FILE, self.convergence_info_json()?.as_bytes())?;
+        write(METRICS_FILE, self.evaluation_metrics_json()?.as_bytes())?;
+        write(SUMMARY_FILE, self.to_json()?.as_bytes())?;
+        self.write_figures(folder)?;
+        let page = html::page(&self.summary, &self.files())?;
+        write("report.html", page.as_bytes())
+    }
+
+    fn write_figures(&self, folder: &Path) -> Result<(), ReportError> {
+        let write = |name: &str, contents: &[u8]| write(&folder.join(name), contents);
+        let page = |title: &str, shown: &[&Figure], plotly: &str| {
+            html::figure_page(&self.summary, title, shown, plotly)
+        };
         write(
-            "model_parameters.json",
-            self.model_parameters_json()?.as_bytes(),
-        )?;
-        write(
-            "convergence_info.json",
-            self.convergence_info_json()?.as_bytes(),
-        )?;
-        write(
-            "evaluation_metrics.json",
-            self.evaluation_metrics_json()?.as_bytes(),
+            &format!("{FIGURES}/{PLOTLY_FILE}"),
+            html::plotly_js()?.as_bytes(),
         )?;
         write(
             "convergence_plot.png",
             &png::convergence_plot(&self.summary)?,
         )?;
-        write(
-            &format!("{FIGURES}/{PLOTLY_FILE}"),
-            html::plotly_js()?.as_bytes(),
-        )?;
-
-        let map = figures::map(&self.summary);
         let convergence = figures::convergence(&self.summary);
-        let details = figures::details(&self.summary);
-        let page = |title: &str, shown: &[&Figure], plotly: &str| {
-            html::figure_page(&self.summary, title, shown, plotly)
-        };
         let plotly_below = format!("{FIGURES}/{PLOTLY_FILE}");
-        let shown = page(convergence.title, &[&convergence], &plotly_below)?;
+        let shown = page(&convergence.title, &[&convergence], &plotly_below)?;
         write("convergence_plot.html", shown.as_bytes())?;
-        for figure in &details {
-            let shown = page(figure.title, &[figure], PLOTLY_FILE)?;
+        let all = figures::all(&self.summary);
+        for figure in &all {
+            let shown = page(&figure.title, &[figure], PLOTLY_FILE)?;
             write(&format!("{FIGURES}/{}.html", figure.id), shown.as_bytes())?;
         }
-        let all: Vec<&Figure> = [&map]
-            .into_iter()
-            .chain(&details)
-            .chain([&convergence])
-            .collect();
+        let all: Vec<&Figure> = all.iter().collect();
         let shown = page("All figures", &all, PLOTLY_FILE)?;
-        write(&format!("{FIGURES}/overview.html"), shown.as_bytes())?;
-        self.write_html(folder.join("report.html"))
+        write(&format!("{FIGURES}/overview.html"), shown.as_bytes())
+    }
+
+    /// The files beside the page, and what they hold.
+    fn files(&self) -> Vec<Setting> {
+        let own = [
+            (SUMMARY_FILE, "everything on this page"),
+            (PARAMETERS_FILE, "the saved model"),
+            (CONVERGENCE_FILE, "how the fit went"),
+            (METRICS_FILE, "how good the model is"),
+        ];
+        let own = own.map(|(name, value)| Setting {
+            name: name.to_owned(),
+            value: value.to_owned(),
+        });
+        own.into_iter().chain(self.summary.files.clone()).collect()
     }
 }
 

@@ -37,6 +37,9 @@ pub(crate) fn fixed(value: f64, decimals: usize) -> String {
     }
 }
 
+/// Distance of a score from 1 below which it is not told.
+const CLOSEST: f64 = 1e-6;
+
 /// From here on a number is told in millions.
 const MANY: f64 = 1e7;
 
@@ -47,6 +50,24 @@ pub(crate) fn whole(value: f64) -> String {
     }
     let sign = if value.round() < 0.0 { "−" } else { "" };
     format!("{sign}{}", count(value.round().abs() as usize))
+}
+
+/// A number with so many significant digits: `0.00123`, `12.3`, `12,345`.
+pub(crate) fn significant(value: f64, digits: i32) -> String {
+    let magnitude = value.abs().max(f64::MIN_POSITIVE).log10().floor() as i32;
+    match value {
+        0.0 => "0".to_owned(),
+        _ if magnitude >= digits => whole(value),
+        _ => fixed(value, (digits - 1 - magnitude).clamp(0, 12) as usize),
+    }
+}
+
+/// A score from 0 to 1 that is often close to 1: `0.52`, `0.99987`, `above 0.999999`.
+pub(crate) fn score(score: f64) -> String {
+    match 1.0 - score {
+        distance if distance < CLOSEST => format!("above {}", 1.0 - CLOSEST),
+        distance => fixed(score, (2.0 - distance.log10().ceil()) as usize),
+    }
 }
 
 /// A share of one as per cent: `4.2 %`.
@@ -131,6 +152,12 @@ mod tests {
         assert_eq!(whole(-301_435.4), "−301,435");
         assert_eq!(whole(-3_704_199_112.0), "−3,704 million");
         assert_eq!(percent(0.0421), "4.2 %");
+        assert_eq!(significant(0.001234, 3), "0.00123");
+        assert_eq!(significant(12_345.6, 3), "12,346");
+        assert_eq!(significant(0.0, 3), "0");
+        assert_eq!(score(0.5), "0.50");
+        assert_eq!(score(0.99987), "0.99987");
+        assert_eq!(score(1.0), "above 0.999999");
     }
 
     #[test]

@@ -25,7 +25,7 @@ const LAYERS: [(&str, usize, &[&str]); 11] = [
             "thiserror",
         ],
     ),
-    ("mixture", 1, &["linfa", "pulp", "rayon"]),
+    ("mixture", 1, &["linfa", "pulp", "rayon", "schemars"]),
     (
         "encoder",
         2,
@@ -66,6 +66,7 @@ const LAYERS: [(&str, usize, &[&str]); 11] = [
             "base64",
             "epaint_default_fonts",
             "linfa_linalg",
+            "linfa_tsne",
             "plotly",
             "plotters",
         ],

@@ -9,7 +9,10 @@ use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256Plus;
 use serde_json::{Value, json};
 use vmfmix::mixture::VonMisesFisherMixture;
-use vmfmix::report::{Item, Report, ReportError, Summary, figures, html, png};
+use vmfmix::report::{
+    Comparison, Component, Item, MapKind, Report, ReportError, Section, Summary, figures, html,
+    png, schema, schemas,
+};
 
 const HOSTILE: &str = "</script><script>alert('x')</script><img src=x onerror=alert(1)> \"quoted\" & \u{2028} {{ x }}";
 
@@ -72,6 +75,7 @@ fn full_report() -> Report {
     let (test, train) = (0..80).partition(|i| i % 5 == 0);
     Report::builder(&model, points.view())
         .title(HOSTILE)
+        .max_tsne(100)
         .items(items(80, 4))
         .split(train, test)
         .captions(
@@ -136,23 +140,36 @@ fn writes_every_file_whole() {
             "evaluation_metrics.json",
             "model_parameters.json",
             "report.html",
+            "report.json",
             "visualizations",
         ]
     );
-    assert_eq!(
-        list(&out.join("visualizations")),
-        [
-            "assignments.html",
-            "component_parameters.html",
-            "entropies.html",
-            "labels.html",
-            "mean_directions_2d.html",
-            "mean_directions_3d.html",
-            "overview.html",
-            "plotly.min.js",
-            "similarity_matrix.html",
-        ]
-    );
+    let figures = list(&out.join("visualizations"));
+    for name in [
+        "assignments",
+        "bhattacharyya_distances",
+        "calibration",
+        "certainties",
+        "component_parameters",
+        "convergence_plot",
+        "entropies",
+        "hierarchy",
+        "labels",
+        "map_discriminant_2d",
+        "map_discriminant_3d",
+        "map_pca_2d",
+        "map_pca_3d",
+        "map_tsne_2d",
+        "mean_directions_2d",
+        "mean_directions_3d",
+        "outlier_scores",
+        "overview",
+        "responsibilities",
+        "similarity_matrix",
+    ] {
+        assert!(figures.contains(&format!("{name}.html")), "{name}");
+    }
+    assert!(figures.contains(&"plotly.min.js".to_owned()));
     assert!(
         fs::read_to_string(out.join("report.html"))
             .unwrap()
@@ -183,7 +200,13 @@ fn json_files_have_their_keys() {
     let convergence = read(&folder.path().join("convergence_info.json"));
     assert_eq!(
         keys(&convergence),
-        ["converged", "log_likelihoods", "n_iterations", "warnings"]
+        [
+            "converged",
+            "log_likelihoods",
+            "n_iterations",
+            "runs",
+            "warnings"
+        ]
     );
     let metrics = read(&folder.path().join("evaluation_metrics.json"));
     for key in [
@@ -211,7 +234,7 @@ fn without_labels_or_held_out_items_the_metrics_say_so() {
     assert!(metrics["test_log_likelihood"].is_null());
     assert!(metrics.get("nmi").is_none() && metrics.get("ari").is_none());
     assert!(report.summary().labels.is_none());
-    assert_eq!(report.summary().map.names[7], "item 7");
+    assert_eq!(report.summary().items.names[7], "item 7");
 }
 
 #[test]
@@ -219,7 +242,6 @@ fn metrics_are_those_of_the_model() {
     let (model, points) = (model(3, 5), points(60, 3, 5));
     let report = Report::builder(&model, points.view()).build().unwrap();
     let evaluation = &report.summary().evaluation;
-    let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-9 * b.abs().max(1.0), "{a} {b}");
     close(
         evaluation.train_log_likelihood.unwrap(),
         model.score(points.view()).unwrap(),
@@ -258,7 +280,7 @@ fn components_are_described_by_captions_exemplars_and_labels() {
             component
                 .exemplars
                 .iter()
-                .all(|exemplar| exemplar.row % 4 == k)
+                .all(|exemplar| exemplar.item.row % 4 == k)
         );
         assert!(
             component
@@ -269,7 +291,7 @@ fn components_are_described_by_captions_exemplars_and_labels() {
         let pictured = component
             .exemplars
             .iter()
-            .all(|exemplar| exemplar.thumbnail.is_some());
+            .all(|exemplar| exemplar.item.thumbnail.is_some());
         assert_eq!(pictured, k % 2 == 1);
     }
     let evaluation = &report.summary().evaluation;
@@ -284,12 +306,15 @@ fn hostile_text_stays_text() {
     assert!(!page.contains('\u{2028}') || !json_of(&page).contains('\u{2028}'));
     assert!(page.contains("&#60;/script&#62;"));
     let figures: Value = serde_json::from_str(json_of(&page)).unwrap();
-    let names = figures["map"]["data"].as_array().unwrap();
+    let traces = figures["map_pca_2d"]["data"].as_array().unwrap();
     assert!(
-        names
+        traces
             .iter()
             .all(|trace| !trace["name"].as_str().unwrap().contains('<'))
     );
+    let (_, items) = page.split_once("id=\"item-data\">").unwrap();
+    let items: Value = serde_json::from_str(items.split_once("</script>").unwrap().0).unwrap();
+    assert_eq!(items["items"]["names"][0], format!("{HOSTILE} 0"));
 }
 
 /// The JSON of the figures inside a page.
@@ -307,13 +332,13 @@ fn pages_load_nothing_from_elsewhere() {
     assert!(!page.contains("http://") && !page.contains("https://"));
     assert!(page.contains("default-src &#39;none&#39;"));
     assert!(!page.contains("unsafe-eval") && !page.contains("<link"));
-    assert_eq!(page.matches("<script").count(), 3);
+    assert_eq!(page.matches("<script").count(), 5);
     let images: Vec<&str> = page.split("<img ").skip(1).collect();
     assert!(!images.is_empty());
     assert!(
         images
             .iter()
-            .all(|image| image.starts_with("src=\"data:image/"))
+            .all(|image| image.starts_with("data-thumbnail=\""))
     );
 
     let files = fs::read_dir(folder.path().join("visualizations")).unwrap();
@@ -339,7 +364,7 @@ fn figures_show_the_numbers_of_the_summary() {
         plot["data"].as_array().unwrap().clone()
     };
     let parameters = data(figures::component_parameters(summary));
-    let of = |value: fn(&vmfmix::report::Component) -> f64| {
+    let of = |value: fn(&Component) -> f64| {
         json!(summary.components.iter().map(value).collect::<Vec<_>>())
     };
     assert_eq!(parameters[0]["y"], of(|c| c.weight));
@@ -351,7 +376,7 @@ fn figures_show_the_numbers_of_the_summary() {
     );
     assert_eq!(
         data(figures::similarity_matrix(summary))[0]["z"],
-        json!(summary.similarity)
+        json!(summary.similarity.cosines)
     );
     assert_eq!(
         data(figures::convergence(summary))[0]["y"],
@@ -359,14 +384,14 @@ fn figures_show_the_numbers_of_the_summary() {
     );
     assert_eq!(
         data(figures::entropies(summary))[0]["y"],
-        json!(summary.entropies.counts)
+        json!(summary.memberships.entropies.counts)
     );
     let table = summary.labels.as_ref().unwrap();
     assert_eq!(
-        data(figures::labels(summary, table))[0]["z"],
+        data(figures::labels(summary).unwrap())[0]["z"],
         json!(table.shares)
     );
-    let map = data(figures::map(summary));
+    let map = data(figures::map_2d(summary, &summary.maps[0]));
     let drawn: usize = map
         .iter()
         .map(|trace| trace["x"].as_array().unwrap().len())
@@ -387,14 +412,27 @@ fn a_large_map_is_a_seeded_sample_and_says_so() {
     let (model, points) = (model(3, 5), points(900, 3, 5));
     let sampled = || {
         let builder = Report::builder(&model, points.view());
-        builder.max_points(100).seed(7).build().unwrap()
+        builder
+            .max_items(100)
+            .max_points(60)
+            .seed(7)
+            .build()
+            .unwrap()
     };
     let report = sampled();
-    assert_eq!(report.summary().n_shown(), 100);
-    assert!(report.summary().map.rows.is_sorted());
+    assert_eq!(report.summary().items.rows.len(), 100);
+    assert!(
+        report
+            .summary()
+            .maps
+            .iter()
+            .all(|map| map.items.len() == 60)
+    );
+    assert!(report.summary().items.rows.is_sorted());
     assert_eq!(report.summary(), sampled().summary());
     let page = own_page(&report);
-    assert!(page.contains("A random sample of 100 of 900 items is drawn."));
+    assert!(page.contains("60 of 900 items are drawn: a random sample of each component"));
+    assert!(page.contains("It lists 100 of 900 items, a random sample of each component."));
 }
 
 #[test]
@@ -557,4 +595,236 @@ fn a_bad_row_is_named_by_its_place_in_the_whole() {
     points.row_mut(8_500).fill(0.0);
     let error = Report::builder(&model, points.view()).build().unwrap_err();
     assert!(error.to_string().contains("8500"), "{error}");
+}
+
+fn close(a: f64, b: f64) {
+    assert!((a - b).abs() < 1e-9 * b.abs().max(1.0), "{a} {b}");
+}
+
+#[test]
+fn what_is_said_of_memberships_is_what_the_model_says() {
+    let report = full_report();
+    let (summary, points) = (report.summary(), points(80, 4, 6));
+    let responsibilities = report.model().predict_proba(points.view()).unwrap();
+    let order = &summary.similarity.components;
+    for (row, &own) in summary.similarity.responsibilities.iter().zip(order) {
+        let members: Vec<usize> = (0..80).filter(|i| i % 4 == own).collect();
+        for (&mean, &other) in row.iter().zip(order) {
+            let sum: f64 = members.iter().map(|&i| responsibilities[[i, other]]).sum();
+            close(mean.unwrap(), sum / members.len() as f64);
+        }
+    }
+    for (at, &row) in summary.items.rows.iter().enumerate() {
+        let largest = responsibilities
+            .row(row)
+            .iter()
+            .copied()
+            .fold(0.0, f64::max);
+        assert!((summary.items.responsibilities[at] - largest).abs() < 5.1e-5);
+    }
+    let scores = report.model().outlier_scores(points.view()).unwrap();
+    let worst = summary.outliers.iter().map(|outlier| outlier.outlier_score);
+    let mut sorted = scores.to_vec();
+    sorted.sort_by(|a, b| b.total_cmp(a));
+    worst.zip(sorted).for_each(|(a, b)| close(a, b));
+    let counts = &summary.memberships.outlier_scores.counts;
+    assert_eq!(counts.iter().sum::<usize>(), 80);
+    assert_eq!(counts[19], scores.iter().filter(|s| **s >= 0.95).count());
+}
+
+#[test]
+fn one_distribution_and_none_are_what_the_mixture_is_held_against() {
+    let report = full_report();
+    let (evaluation, points) = (&report.summary().evaluation, points(80, 4, 6));
+    let held_out: Vec<usize> = (0..80).filter(|i| i % 5 == 0).collect();
+    let rows = points.select(ndarray::Axis(0), &held_out);
+    close(
+        evaluation.single_log_likelihood,
+        report.model().collapse().score(rows.view()).unwrap(),
+    );
+    // The area of the sphere in six dimensions is pi^3.
+    close(
+        evaluation.uniform_log_likelihood,
+        -3.0 * std::f64::consts::PI.ln(),
+    );
+    assert!(evaluation.test_log_likelihood.unwrap() > evaluation.uniform_log_likelihood);
+}
+
+#[test]
+fn maps_keep_what_they_say_they_keep() {
+    let report = full_report();
+    let maps = &report.summary().maps;
+    let kinds: Vec<MapKind> = maps.iter().map(|map| map.kind).collect();
+    assert_eq!(kinds, [MapKind::Pca, MapKind::Discriminant, MapKind::Tsne]);
+    for map in maps {
+        assert_eq!(map.items, (0..80).collect::<Vec<_>>());
+        assert_eq!((map.x.len(), map.y.len()), (80, 80));
+        assert_eq!(map.z.len(), if map.kind == MapKind::Tsne { 0 } else { 80 });
+    }
+    // Four directions at right angles span three axes, along which all their scatter lies.
+    let sum: f64 = maps[1].explained_variance_ratio.iter().sum();
+    assert!((sum - 1.0).abs() < 1e-9, "{sum}");
+    // On every map most items have a neighbour of their own component.
+    for map in maps {
+        let own = (0..80_usize).filter(|&i| {
+            let distance = |j: usize| (map.x[i] - map.x[j]).hypot(map.y[i] - map.y[j]);
+            let others = (0..80).filter(|&j| j != i);
+            let nearest = others.min_by(|&a, &b| distance(a).total_cmp(&distance(b)));
+            nearest.unwrap() % 4 == i % 4
+        });
+        assert!(own.count() > 60, "{:?}", map.kind);
+    }
+}
+
+#[test]
+fn near_duplicates_are_found_and_counted() {
+    let (model, mut points) = (model(3, 5), points(30, 3, 5));
+    let copy = points.row(4).to_owned() * 3.0_f32;
+    points.row_mut(20).assign(&copy);
+    let report = Report::builder(&model, points.view());
+    let report = report.duplicate_cosine(0.99999).build().unwrap();
+    let found = report.summary().duplicates.as_ref().unwrap();
+    assert_eq!((found.n_compared, found.n_duplicates), (30, 1));
+    let rows = found.pairs[0].items.each_ref().map(|item| item.row);
+    assert_eq!(rows, [4, 20]);
+    assert!(found.pairs[0].cosine > 0.99999 && found.pairs[0].cosine <= 1.0);
+    assert!(own_page(&report).contains("1 is nearly the same as an earlier one"));
+}
+
+#[test]
+fn words_of_one_component_describe_it() {
+    let (model, points) = (model(3, 5), points(60, 3, 5));
+    let animals = ["cat", "dog", "bird"];
+    let texts = (0..60).map(|i| Item::text(format!("the {} number {i} is here", animals[i % 3])));
+    let report = Report::builder(&model, points.view()).items(texts);
+    let report = report.build().unwrap();
+    for (component, animal) in report.summary().components.iter().zip(animals) {
+        let terms: Vec<&str> = component.terms.iter().map(|t| &t.term[..]).collect();
+        assert_eq!(terms, [animal]);
+        assert_eq!(component.terms[0].count, 20);
+    }
+}
+
+#[test]
+fn equal_pictures_are_kept_once() {
+    let report = full_report();
+    assert_eq!(report.summary().thumbnails.len(), 1);
+    let places = &report.summary().items.thumbnails;
+    assert!((0..80).all(|row| places[row] == (row % 2 == 1).then_some(0)));
+    assert_eq!(own_page(&report).matches("data:image/jpeg").count(), 1);
+}
+
+#[test]
+fn sections_can_be_left_out() {
+    let (model, points) = (model(3, 5), points(60, 3, 5));
+    let builder = Report::builder(&model, points.view());
+    let report = builder
+        .without(Section::Map)
+        .without(Section::Duplicates)
+        .build()
+        .unwrap();
+    assert!(report.summary().maps.is_empty() && report.summary().duplicates.is_none());
+    let page = own_page(&report);
+    assert!(!page.contains("id=\"map\"") && !page.contains("id=\"duplicates\""));
+    assert!(page.contains("id=\"items\""));
+    let builder = Report::builder(&model, points.view());
+    let report = builder.sections([Section::Components]).build().unwrap();
+    let page = own_page(&report);
+    assert!(page.contains("id=\"components\"") && !page.contains("id=\"items\""));
+    assert!(!page.contains("data-height=\"") && !page.contains("data-show-component=\""));
+}
+
+#[test]
+fn a_name_of_ten_thousand_characters_is_shortened() {
+    let (model, points) = (model(2, 3), points(10, 2, 3));
+    let items = (0..10).map(|i| Item::text(format!("{i} {}", "ä".repeat(10_000))));
+    let report = Report::builder(&model, points.view()).items(items);
+    let report = report.build().unwrap();
+    let names = &report.summary().items.names;
+    assert!(
+        names
+            .iter()
+            .all(|name| name.chars().count() == 1001 && name.ends_with('…'))
+    );
+}
+
+#[test]
+fn every_json_file_follows_its_schema_and_the_schema_refuses_others() {
+    let report = full_report();
+    let comparison = Comparison::new(
+        "two",
+        [("a", report.summary()), ("b", report.summary())]
+            .map(|(name, summary)| (name, summary.clone())),
+    );
+    let files = [
+        ("report.json", report.to_json()),
+        ("model_parameters.json", report.model_parameters_json()),
+        ("convergence_info.json", report.convergence_info_json()),
+        ("evaluation_metrics.json", report.evaluation_metrics_json()),
+        ("comparison.json", comparison.to_json()),
+    ];
+    for (name, json) in files {
+        let value: Value = serde_json::from_str(&json.unwrap()).unwrap();
+        let schema = serde_json::to_value(schema(name).unwrap()).unwrap();
+        let validator = jsonschema::validator_for(&schema).unwrap();
+        let faults: Vec<String> = validator
+            .iter_errors(&value)
+            .map(|e| e.to_string())
+            .collect();
+        assert!(faults.is_empty(), "{name}: {faults:?}");
+        let described = schema["properties"].as_object().unwrap();
+        for key in value.as_object().unwrap().keys() {
+            assert!(
+                described.contains_key(key),
+                "{name}: {key} is not described"
+            );
+            let mut odd = value.clone();
+            odd[key] = json!({"neither": "number nor list"});
+            assert!(!validator.is_valid(&odd), "{name}: {key} may be anything");
+        }
+        for key in schema["required"].as_array().unwrap() {
+            let mut without = value.clone();
+            without
+                .as_object_mut()
+                .unwrap()
+                .remove(key.as_str().unwrap());
+            assert!(
+                !validator.is_valid(&without),
+                "{name}: {key} may be left out"
+            );
+        }
+    }
+    assert_eq!(schemas().count(), 6);
+    assert!(schema("no_such_file.json").is_none());
+}
+
+#[test]
+fn a_comparison_finds_split_and_merged_components() {
+    let points = points(80, 4, 6);
+    let names = || (0..80).map(|i| Item::vector(format!("v{i}")));
+    let report = |k| {
+        let model = model(k, 6);
+        let report = Report::builder(&model, points.view()).items(names());
+        report.build().unwrap().summary().clone()
+    };
+    let comparison = Comparison::new("four or two", [("four", report(4)), ("two", report(2))]);
+    let agreement = &comparison.agreements[0];
+    assert_eq!((agreement.models, agreement.n_items), ([0, 1], 80));
+    assert!(
+        agreement
+            .shares
+            .iter()
+            .all(|row| (row.iter().sum::<f64>() - 1.0).abs() < 1e-12)
+    );
+    assert_eq!(agreement.shares[0][0], 1.0);
+    assert!(agreement.nmi > 0.3 && agreement.nmi < 1.0);
+    let page = comparison.to_html().unwrap();
+    assert!(page.contains("four against two") && page.contains("data-figure=\"matching_1\""));
+    assert!(page.contains("★"));
+
+    let other = points.slice(ndarray::s![..40, ..]);
+    let model = model(4, 6);
+    let other = Report::builder(&model, other).build().unwrap();
+    let comparison = Comparison::new("", [("a", report(4)), ("b", other.summary().clone())]);
+    assert!(comparison.agreements.is_empty(), "they are of other items");
 }

@@ -10,8 +10,6 @@ use rand::SeedableRng;
 use rand_distr::{Distribution, StandardNormal};
 use rand_xoshiro::Xoshiro256Plus;
 
-/// Axes of a map.
-const MOST_AXES: usize = 3;
 /// Variance below which points count as one point.
 const NO_VARIANCE: f64 = 1e-18;
 
@@ -22,31 +20,34 @@ const ROUNDS: usize = 30;
 /// An affine map onto the first principal axes.
 pub(crate) struct Projection {
     mean: Array1<f64>,
-    /// Unit rows, shape `(n_axes, dimension)`, `n_axes <= 3`.
+    /// Unit rows, shape `(at most n_axes, dimension)`.
     axes: Array2<f64>,
+    /// Axes asked for.
+    n_axes: usize,
 }
 
 impl Projection {
     /// Fits the axes to points, shape `(n_samples, dimension)`.
     ///
-    /// There are fewer than three axes where the points span fewer directions. The sign of an axis is
-    /// chosen so that its largest entry is positive.
-    pub fn fit(points: ArrayView2<'_, f64>) -> Self {
+    /// There are fewer axes where the points span fewer directions. The sign of an axis is chosen so that its largest entry is
+    /// positive.
+    pub fn fit(points: ArrayView2<'_, f64>, n_axes: usize) -> Self {
         let mean = points
             .mean_axis(Axis(0))
             .unwrap_or_else(|| Array1::zeros(points.ncols()));
         let total = (&points - &mean).mapv(|x| x * x).sum();
-        let n_axes = MOST_AXES
+        let there = n_axes
             .min(points.ncols())
             .min(points.nrows().saturating_sub(1));
         let none = |mean| Self {
             mean,
             axes: Array2::zeros((0, points.ncols())),
+            n_axes,
         };
-        if n_axes == 0 || total <= NO_VARIANCE * points.nrows() as f64 {
+        if there == 0 || total <= NO_VARIANCE * points.nrows() as f64 {
             return none(mean);
         }
-        let Some(mut axes) = leading_axes((&points - &mean).view(), n_axes) else {
+        let Some(mut axes) = leading_axes((&points - &mean).view(), there) else {
             return none(mean);
         };
         for mut axis in axes.rows_mut() {
@@ -55,7 +56,7 @@ impl Projection {
                 .fold(0.0, |a: f64, &b| if b.abs() > a.abs() { b } else { a });
             axis *= largest.signum();
         }
-        Self { mean, axes }
+        Self { mean, axes, n_axes }
     }
 
     /// Share of the variance of points that lies along each axis.
@@ -67,9 +68,9 @@ impl Projection {
             .collect()
     }
 
-    /// Coordinates of points, shape `(n_samples, 3)`; missing axes read 0.
+    /// Coordinates of points, shape `(n_samples, n_axes)`; missing axes read 0.
     pub fn apply(&self, points: ArrayView2<'_, f64>) -> Array2<f64> {
-        let mut out = Array2::zeros((points.nrows(), MOST_AXES));
+        let mut out = Array2::zeros((points.nrows(), self.n_axes));
         let known = (&points - &self.mean).dot(&self.axes.t());
         out.slice_mut(ndarray::s![.., ..self.axes.nrows()])
             .assign(&known);
@@ -111,7 +112,7 @@ mod tests {
         let mut rng = Xoshiro256Plus::seed_from_u64(1);
         let spread = [0.01, 3.0, 0.01, 1.0, 0.01, 0.01, 0.3, 0.01];
         let points = Array2::from_shape_fn((500, 8), |(_, j)| spread[j] * rng.gen_range(-1.0..1.0));
-        let projection = Projection::fit(points.view());
+        let projection = Projection::fit(points.view(), 3);
         let found = projection.axes.mapv(f64::abs);
         for (axis, column) in [(0, 1), (1, 3), (2, 6)] {
             assert!(found[[axis, column]] > 0.99, "{found}");
@@ -127,7 +128,7 @@ mod tests {
         for n in [1, 2, 3, 4, 5, 8, 20] {
             for d in [2, 3, 4, 7, 64] {
                 let points = Array2::from_shape_fn((n, d), |_| rng.gen_range(-1.0..1.0));
-                let projection = Projection::fit(points.view());
+                let projection = Projection::fit(points.view(), 3);
                 let mapped = projection.apply(points.view());
                 assert_eq!(mapped.dim(), (n, 3));
                 assert!(mapped.iter().all(|x: &f64| x.is_finite()), "n {n} d {d}");
@@ -146,7 +147,7 @@ mod tests {
             let few = Array2::from_shape_fn((distinct, 64), |_| rng.gen_range(-1.0..1.0_f64));
             let rows: Vec<usize> = (0..2000).map(|_| rng.gen_range(0..distinct)).collect();
             let points = few.select(Axis(0), &rows);
-            let projection = Projection::fit(points.view());
+            let projection = Projection::fit(points.view(), 3);
             let ratio = projection.explained_variance_ratio(points.view());
             let sum: f64 = ratio.iter().sum();
             let all = if distinct <= 3 { 1.0 - 1e-9 } else { 0.05 };
@@ -157,7 +158,7 @@ mod tests {
     #[test]
     fn equal_points_lie_at_the_origin() {
         let points = array![[0.6, 0.8], [0.6, 0.8], [0.6, 0.8]];
-        let mapped = Projection::fit(points.view()).apply(points.view());
+        let mapped = Projection::fit(points.view(), 3).apply(points.view());
         assert!(mapped.iter().all(|&x| x == 0.0));
     }
 }

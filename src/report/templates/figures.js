@@ -10,8 +10,8 @@
     displaylogo: false,
     typesetMath: false,
     scrollZoom: false,
-    modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"],
   };
+  const withoutSelection = ["lasso2d", "select2d", "autoScale2d"];
 
   // Colours and sizes that depend on the theme and the width, as plotly's dotted attributes.
   const dress = (place, layout) => {
@@ -49,7 +49,8 @@
     const { data, layout } = figures[place.dataset.figure];
     layout.legendWanted = layout.showlegend;
     for (const [path, value] of Object.entries(dress(place, layout))) set(layout, path, value);
-    return Plotly.newPlot(place, data, layout, config);
+    const removed = "select" in place.dataset ? ["autoScale2d"] : withoutSelection;
+    return Plotly.newPlot(place, data, layout, { ...config, modeBarButtonsToRemove: removed });
   };
 
   const redress = () => {
@@ -78,9 +79,12 @@
   });
 
   for (const place of places) place.style.minHeight = place.dataset.height + "px";
-  const next = (queue) => {
-    if (queue.length) draw(queue[0]).then(() => setTimeout(next, 0, queue.slice(1)));
-    else root.dataset.ready = "";
-  };
-  next(places);
+  const drawn = new Promise((resolve) => {
+    const next = (queue) => {
+      if (queue.length) draw(queue[0]).then(() => setTimeout(next, 0, queue.slice(1)));
+      else { root.dataset.ready = ""; resolve(); }
+    };
+    next(places);
+  });
+  globalThis.vmfmix = { draw, drawn };
 })();

@@ -1,0 +1,244 @@
+//! Items in two and three dimensions.
+
+use linfa::traits::Transformer;
+use linfa_tsne::TSneParams;
+use ndarray::{Array1, Array2, ArrayView1, Axis};
+use rand::SeedableRng;
+use rand_xoshiro::Xoshiro256Plus;
+
+use super::projection::Projection;
+use super::{Analysed, rounded, stratified};
+use crate::report::summary::{Items, Map, MapKind};
+
+/// Rows of the sample to which principal axes are fitted.
+const AXES_ROWS: usize = 5_000;
+/// Axes of a map.
+const AXES: usize = 3;
+/// Principal axes on which neighbours are looked for.
+const NEIGHBOUR_AXES: usize = 30;
+/// Fewest components that span a map.
+const LEAST_COMPONENTS: usize = 3;
+/// Fewest items with neighbours.
+const LEAST_ITEMS: usize = 16;
+/// Neighbours that count, and how roughly far ones are summed: van der Maaten (2014), Accelerating t-SNE using tree-based
+/// algorithms, JMLR 15.
+const PERPLEXITY: f64 = 30.0;
+const THRESHOLD: f64 = 0.5;
+const ITERATIONS: usize = 500;
+/// Decimals of a coordinate between -1 and 1.
+const DECIMALS: i32 = 4;
+/// Sine below which a direction is its own tangent.
+const NO_ANGLE: f64 = 1e-12;
+
+/// Most items on a map, and on one that looks for neighbours.
+#[derive(Clone, Copy)]
+pub(crate) struct Limits {
+    pub points: usize,
+    pub tsne: usize,
+}
+
+/// The maps of these items.
+pub(crate) fn maps(analysed: &Analysed<'_>, items: &Items, limits: Limits, seed: u64) -> Vec<Map> {
+    let mut rng = Xoshiro256Plus::seed_from_u64(seed);
+    let mut members = vec![Vec::new(); analysed.model.n_components()];
+    for (at, &component) in items.components.iter().enumerate() {
+        members[component].push(at);
+    }
+    let chosen = stratified(&members, limits.points, &mut rng);
+    let rows: Vec<usize> = chosen.iter().map(|&at| items.rows[at]).collect();
+    let units = analysed.units(&rows);
+
+    let tangent = Tangent::at_mean_of(&units);
+    let flat = tangent.of(&units);
+    let step = flat.nrows().div_ceil(AXES_ROWS).max(1);
+    let fitted = flat.slice(ndarray::s![..;step, ..]);
+    let principal = Projection::fit(fitted, NEIGHBOUR_AXES);
+    let coordinates = principal.apply(flat.view());
+    let means = analysed.model.mean_directions();
+    let centres = principal.apply(tangent.of(means).view());
+    let ratio = principal.explained_variance_ratio(flat.view());
+    let mut out = vec![map(
+        MapKind::Pca,
+        ratio,
+        chosen.clone(),
+        &coordinates,
+        &centres,
+    )];
+
+    if analysed.model.n_components() >= LEAST_COMPONENTS {
+        let axes = between_means(analysed);
+        let coordinates = axes.apply(units.view());
+        let centres = axes.apply(means.view());
+        let ratio = axes.explained_variance_ratio(weighted_means(analysed).view());
+        out.push(map(
+            MapKind::Discriminant,
+            ratio,
+            chosen.clone(),
+            &coordinates,
+            &centres,
+        ));
+    }
+
+    if limits.tsne >= LEAST_ITEMS && chosen.len() >= LEAST_ITEMS {
+        let places = stratified(&by_component(&chosen, items), limits.tsne, &mut rng);
+        let near = coordinates.select(Axis(0), &places);
+        if let Some(found) = neighbours(near, seed) {
+            let chosen = places.iter().map(|&place| chosen[place]).collect();
+            out.push(map(
+                MapKind::Tsne,
+                Vec::new(),
+                chosen,
+                &found,
+                &Array2::zeros((0, 2)),
+            ));
+        }
+    }
+    out
+}
+
+/// The mean directions on their first three axes.
+pub(crate) fn directions(analysed: &Analysed<'_>) -> Vec<[f64; 3]> {
+    let found = between_means(analysed).apply(analysed.model.mean_directions().view());
+    found.rows().into_iter().map(three).collect()
+}
+
+/// Places in `chosen` by the component of the item there.
+fn by_component(chosen: &[usize], items: &Items) -> Vec<Vec<usize>> {
+    let k = items.components.iter().max().map_or(0, |most| most + 1);
+    let mut places = vec![Vec::new(); k];
+    for (place, &at) in chosen.iter().enumerate() {
+        places[items.components[at]].push(place);
+    }
+    places
+}
+
+fn map(
+    kind: MapKind,
+    mut explained_variance_ratio: Vec<f64>,
+    items: Vec<usize>,
+    coordinates: &Array2<f64>,
+    centres: &Array2<f64>,
+) -> Map {
+    explained_variance_ratio.truncate(AXES);
+    let axis = |axis: usize| match axis < coordinates.ncols() {
+        true => coordinates
+            .column(axis)
+            .iter()
+            .map(|&x| rounded(x, DECIMALS))
+            .collect(),
+        false => Vec::new(),
+    };
+    Map {
+        kind,
+        explained_variance_ratio,
+        items,
+        x: axis(0),
+        y: axis(1),
+        z: axis(2),
+        centres: centres.rows().into_iter().map(three).collect(),
+    }
+}
+
+fn three(row: ArrayView1<'_, f64>) -> [f64; 3] {
+    [0, 1, 2].map(|axis| row.get(axis).copied().unwrap_or(0.0))
+}
+
+/// Axes of the mean directions, each as heavy as its component.
+fn between_means(analysed: &Analysed<'_>) -> Projection {
+    Projection::fit(weighted_means(analysed).view(), AXES)
+}
+
+/// The mean directions, drawn towards their weighted mean so that their scatter is that between the components.
+fn weighted_means(analysed: &Analysed<'_>) -> Array2<f64> {
+    let (means, weights) = (analysed.model.mean_directions(), analysed.model.weights());
+    let centre = weights.dot(means);
+    let scale = weights.mapv(|weight| (weight * weights.len() as f64).sqrt());
+    (means - &centre) * &scale.insert_axis(Axis(1)) + &centre
+}
+
+/// The space that touches the sphere at a point, into which directions are laid by their angle from it (the logarithm of
+/// Riemannian geometry).
+struct Tangent {
+    at: Array1<f64>,
+}
+
+impl Tangent {
+    /// At the mean direction; at any direction where there is none.
+    fn at_mean_of(units: &Array2<f64>) -> Self {
+        let mean = units.sum_axis(Axis(0));
+        let length = mean.dot(&mean).sqrt();
+        Self {
+            at: match length > NO_ANGLE {
+                true => mean / length,
+                false => units.row(0).to_owned(),
+            },
+        }
+    }
+
+    fn of(&self, units: &Array2<f64>) -> Array2<f64> {
+        let mut out = units.clone();
+        for mut row in out.rows_mut() {
+            let cosine = row.dot(&self.at).clamp(-1.0, 1.0);
+            row.scaled_add(-cosine, &self.at);
+            let sine = row.dot(&row).sqrt();
+            let stretch = match sine > NO_ANGLE {
+                true => sine.atan2(cosine) / sine,
+                false => 1.0,
+            };
+            row *= stretch;
+        }
+        out
+    }
+}
+
+/// Places at which neighbours are neighbours, shape `(n_points, 2)`; `None` where the library refuses the points. The
+/// library's trees draw without the seed: each map is another.
+fn neighbours(points: Array2<f64>, seed: u64) -> Option<Array2<f64>> {
+    let perplexity = PERPLEXITY.min((points.nrows() - 1) as f64 / 3.0 - 1e-9);
+    let params = TSneParams::embedding_size_with_rng(2, Xoshiro256Plus::seed_from_u64(seed))
+        .perplexity(perplexity)
+        .approx_threshold(THRESHOLD)
+        .max_iter(ITERATIONS);
+    let points = points.as_standard_layout().into_owned();
+    let found = params.transform(points).ok()?;
+    let largest = found.iter().fold(0.0_f64, |most, x| most.max(x.abs()));
+    (largest > 0.0 && largest.is_finite()).then(|| found / largest)
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+
+    #[test]
+    fn a_tangent_keeps_the_angle_from_where_it_touches() {
+        let tangent = Tangent {
+            at: array![1.0, 0.0, 0.0],
+        };
+        let laid = tangent.of(&array![[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [-0.6, 0.0, 0.8],]);
+        let angle = |row: usize| laid.row(row).dot(&laid.row(row)).sqrt();
+        assert_eq!(angle(0), 0.0);
+        assert!((angle(1) - std::f64::consts::FRAC_PI_2).abs() < 1e-15);
+        assert!((angle(2) - (-0.6_f64).acos()).abs() < 1e-15);
+        assert!(laid.column(0).iter().all(|x| x.abs() < 1e-15));
+    }
+
+    #[test]
+    fn neighbours_of_two_groups_stay_together() {
+        let points = Array2::from_shape_fn((60, 5), |(i, j)| {
+            let group = if i < 30 { 0.0 } else { 10.0 };
+            group + ((i * 7 + j * 13) % 11) as f64 / 10.0
+        });
+        let found = neighbours(points, 1).unwrap();
+        let mean = |rows: std::ops::Range<usize>| {
+            let n = rows.len() as f64;
+            rows.fold(array![0.0, 0.0], |sum, i| sum + found.row(i)) / n
+        };
+        let (first, second) = (mean(0..30), mean(30..60));
+        for i in 0..60 {
+            let to = |centre: &Array1<f64>| (&found.row(i) - centre).mapv(|x| x * x).sum();
+            assert_eq!(to(&first) < to(&second), i < 30);
+        }
+    }
+}
