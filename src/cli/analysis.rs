@@ -22,12 +22,11 @@ use crate::encoder::ZeroShotLabels;
 use crate::frame::{EMBEDDING, EMBEDDING_ERROR, Embeddings, FrameExt, io};
 use crate::mixture::{Selection, VonMisesFisherMixture};
 use crate::progress::Progress;
-use crate::report::{Item, Report, ReportBuilder};
+use crate::report::{Item, Report, ReportBuilder, SELECTION_FILE};
 use crate::whole_file::write_whole;
 
-/// Files beside the report.
+/// What becomes of every item, beside the report.
 const ASSIGNMENTS: &str = "assignments.parquet";
-const SELECTION: &str = "selection.json";
 
 /// What is analysed, and what the report says of it.
 pub(super) struct Analysis {
@@ -125,13 +124,13 @@ impl Analysis {
             match &selection {
                 Some(selection) => report
                     .selection(selection)
-                    .file(SELECTION, "every number of components that was tried"),
+                    .file(SELECTION_FILE, "every number of components that was tried"),
                 None => report,
             }
         })?;
         self.write_assignments(&model, &train, output)?;
         if let Some(selection) = &selection {
-            output.write_json(SELECTION, &selection.candidates)?;
+            output.write_json(SELECTION_FILE, &selection.candidates)?;
         }
         Ok((report, selection))
     }

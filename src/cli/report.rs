@@ -13,7 +13,7 @@ use super::inputs;
 use super::predict::read_model;
 use super::progress::listener;
 use super::vectors::Vectors;
-use crate::report::{Comparison, Summary};
+use crate::report::{COMPARISON_FILE, Comparison, SUMMARY_FILE, Summary};
 
 pub(super) fn run(args: &ReportArgs) -> Result<()> {
     let output = OutputFolder::new(&args.output_dir)?;
@@ -44,9 +44,6 @@ fn report(args: &ReportArgs, path: &Path, output: &OutputFolder) -> Result<()> {
     Ok(())
 }
 
-/// What `fit` and `report` leave beside the page.
-const SUMMARY: &str = "report.json";
-
 /// Lays reports written before side by side.
 fn compare(paths: &[PathBuf], output: &OutputFolder, quiet: bool) -> Result<()> {
     let models = paths
@@ -54,9 +51,9 @@ fn compare(paths: &[PathBuf], output: &OutputFolder, quiet: bool) -> Result<()> 
         .map(|path| Ok((path.display().to_string(), read_summary(path)?)))
         .collect::<Result<Vec<_>>>()?;
     let names: Vec<&str> = models.iter().map(|(name, _)| name.as_str()).collect();
-    let comparison = Comparison::new(names.join(" against "), models.clone());
+    let comparison = Comparison::new(names.join(" against "), models);
     let folder = output.create()?;
-    comparison.write_json(folder.join("comparison.json"))?;
+    comparison.write_json(folder.join(COMPARISON_FILE))?;
     let page = folder.join("comparison.html");
     comparison.write_html(&page)?;
     if !quiet {
@@ -78,7 +75,7 @@ fn compare(paths: &[PathBuf], output: &OutputFolder, quiet: bool) -> Result<()> 
 /// The summary in a folder of results, or in a file.
 fn read_summary(path: &Path) -> Result<Summary> {
     let file = match path.is_dir() {
-        true => path.join(SUMMARY),
+        true => path.join(SUMMARY_FILE),
         false => path.to_owned(),
     };
     let reader = File::open(&file).with_context(|| {

@@ -139,13 +139,13 @@ impl<'a> ReportBuilder<'a> {
 
     /// One more thing worth knowing to repeat the analysis: encoder, seed, device, a version, a time.
     pub fn setting(mut self, name: impl Into<String>, value: impl ToString) -> Self {
-        self.settings.push(setting(name, value));
+        self.settings.push(Setting::new(name, value));
         self
     }
 
     /// A file beside the report, by its path from it, and what it holds.
     pub fn file(mut self, path: impl Into<String>, contents: impl ToString) -> Self {
-        self.files.push(setting(path, contents));
+        self.files.push(Setting::new(path, contents));
         self
     }
 
@@ -324,13 +324,6 @@ impl<'a> ReportBuilder<'a> {
 
 /// Parts of [`ReportBuilder::build`] that progress tells of.
 const STEPS: usize = 6;
-
-fn setting(name: impl Into<String>, value: impl ToString) -> Setting {
-    Setting {
-        name: name.into(),
-        value: value.to_string(),
-    }
-}
 
 fn convergence(model: &VonMisesFisherMixture) -> ConvergenceInfo {
     let found = model.convergence();

@@ -5,7 +5,10 @@ use schemars::{JsonSchema, Schema};
 use serde::Serialize;
 
 use super::comparison::{Agreement, Comparison};
-use super::{ConvergenceInfo, Evaluation, Report, ReportError, Summary};
+use super::{
+    COMPARISON_FILE, CONVERGENCE_FILE, ConvergenceInfo, Evaluation, METRICS_FILE, PARAMETERS_FILE,
+    Report, ReportError, SELECTION_FILE, SUMMARY_FILE, Summary,
+};
 use crate::frame::ModalityGap;
 use crate::mixture::{Candidate, VonMisesFisherMixture};
 
@@ -67,12 +70,12 @@ pub fn schema(file: &str) -> Option<Schema> {
 type SchemaOf = fn() -> Schema;
 
 const SCHEMAS: [(&str, SchemaOf); 6] = [
-    ("report.json", schema_of::<Summary>),
-    ("model_parameters.json", schema_of::<VonMisesFisherMixture>),
-    ("convergence_info.json", schema_of::<ConvergenceInfo>),
-    ("evaluation_metrics.json", schema_of::<Metrics<'static>>),
-    ("selection.json", schema_of::<Vec<Candidate>>),
-    ("comparison.json", schema_of::<Measures<'static>>),
+    (SUMMARY_FILE, schema_of::<Summary>),
+    (PARAMETERS_FILE, schema_of::<VonMisesFisherMixture>),
+    (CONVERGENCE_FILE, schema_of::<ConvergenceInfo>),
+    (METRICS_FILE, schema_of::<Metrics<'static>>),
+    (SELECTION_FILE, schema_of::<Vec<Candidate>>),
+    (COMPARISON_FILE, schema_of::<Measures<'static>>),
 ];
 
 /// Of what is written, not of what can be read.

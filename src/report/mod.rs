@@ -66,7 +66,11 @@ pub use thumbnail::{Picture, THUMBNAIL_SIDE};
 const FIGURES: &str = "visualizations";
 const PLOTLY_FILE: &str = "plotly.min.js";
 /// The whole summary.
-const SUMMARY_FILE: &str = "report.json";
+pub(crate) const SUMMARY_FILE: &str = "report.json";
+/// The numbers of components that were tried.
+pub(crate) const SELECTION_FILE: &str = "selection.json";
+/// Mixtures side by side.
+pub(crate) const COMPARISON_FILE: &str = "comparison.json";
 const PARAMETERS_FILE: &str = "model_parameters.json";
 const CONVERGENCE_FILE: &str = "convergence_info.json";
 const METRICS_FILE: &str = "evaluation_metrics.json";
@@ -180,10 +184,7 @@ impl Report {
             (CONVERGENCE_FILE, "how the fit went"),
             (METRICS_FILE, "how good the model is"),
         ];
-        let own = own.map(|(name, value)| Setting {
-            name: name.to_owned(),
-            value: value.to_owned(),
-        });
+        let own = own.map(|(name, value)| Setting::new(name, value));
         own.into_iter().chain(self.summary.files.clone()).collect()
     }
 }

@@ -33,7 +33,9 @@ pub(crate) fn evaluation(
     let n_train = population.n_train as f64;
     let criterion = |penalty: f64| train.map(|train| penalty - 2.0 * n_train * train);
     let n_parameters = model.n_parameters();
-    let (known, assigned) = labelled(analysed);
+    let (rows_known, known) = labelled(analysed);
+    let components = &analysed.found.components;
+    let assigned: Vec<usize> = rows_known.iter().map(|&row| components[row]).collect();
     let compare = |metric: fn(&[usize], &[usize]) -> f64| {
         (!known.is_empty()).then(|| metric(&known, &assigned))
     };
@@ -58,14 +60,14 @@ pub(crate) fn evaluation(
     })
 }
 
-/// Numbers for the labels of the labelled rows, and the components of these rows.
+/// The rows that have a label, and numbers for their labels.
 pub(super) fn labelled(analysed: &Analysed<'_>) -> (Vec<usize>, Vec<usize>) {
     let mut numbers = HashMap::new();
     let labelled = (0..analysed.items.len()).filter_map(|row| {
         let label = analysed.label(row)?;
         let next = numbers.len();
         let number = *numbers.entry(label).or_insert(next);
-        Some((number, analysed.found.components[row]))
+        Some((row, number))
     });
     labelled.unzip()
 }

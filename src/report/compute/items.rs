@@ -12,8 +12,8 @@ const LEAST_OF_COMPONENT: usize = 25;
 /// Bytes of all names in the table together, so that a page stays small.
 const NAME_BYTES: usize = 6_000_000;
 
-/// `wanted` of the rows, or all where there are fewer, ascending: of each component a random sample in proportion to its size, and at least
-/// [`LEAST_OF_COMPONENT`].
+/// `wanted` of the rows, or all where there are fewer, ascending: of each component a random sample in proportion to its size,
+/// and at least [`LEAST_OF_COMPONENT`].
 pub(crate) fn stratified(members: &[Vec<usize>], wanted: usize, rng: &mut impl Rng) -> Vec<usize> {
     let n: usize = members.iter().map(Vec::len).sum();
     if n <= wanted {

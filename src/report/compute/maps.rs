@@ -7,7 +7,7 @@ use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256Plus;
 
 use super::projection::Projection;
-use super::{Analysed, rounded, stratified};
+use super::{Analysed, by_component, rounded, stratified};
 use crate::report::summary::{Items, Map, MapKind};
 
 /// Rows of the sample to which principal axes are fitted.
@@ -40,10 +40,8 @@ pub(crate) struct Limits {
 /// The maps of these items.
 pub(crate) fn maps(analysed: &Analysed<'_>, items: &Items, limits: Limits, seed: u64) -> Vec<Map> {
     let mut rng = Xoshiro256Plus::seed_from_u64(seed);
-    let mut members = vec![Vec::new(); analysed.model.n_components()];
-    for (at, &component) in items.components.iter().enumerate() {
-        members[component].push(at);
-    }
+    let k = analysed.model.n_components();
+    let members = by_component(items.components.iter().copied(), k);
     let chosen = stratified(&members, limits.points, &mut rng);
     let rows: Vec<usize> = chosen.iter().map(|&at| items.rows[at]).collect();
     let units = analysed.units(&rows);
@@ -65,11 +63,12 @@ pub(crate) fn maps(analysed: &Analysed<'_>, items: &Items, limits: Limits, seed:
         &centres,
     )];
 
-    if analysed.model.n_components() >= LEAST_COMPONENTS {
-        let axes = between_means(analysed);
+    if k >= LEAST_COMPONENTS {
+        let scatter = weighted_means(analysed);
+        let axes = Projection::fit(scatter.view(), AXES);
         let coordinates = axes.apply(units.view());
         let centres = axes.apply(means.view());
-        let ratio = axes.explained_variance_ratio(weighted_means(analysed).view());
+        let ratio = axes.explained_variance_ratio(scatter.view());
         out.push(map(
             MapKind::Discriminant,
             ratio,
@@ -80,7 +79,8 @@ pub(crate) fn maps(analysed: &Analysed<'_>, items: &Items, limits: Limits, seed:
     }
 
     if limits.tsne >= LEAST_ITEMS && chosen.len() >= LEAST_ITEMS {
-        let places = stratified(&by_component(&chosen, items), limits.tsne, &mut rng);
+        let of_chosen = chosen.iter().map(|&at| items.components[at]);
+        let places = stratified(&by_component(of_chosen, k), limits.tsne, &mut rng);
         let near = coordinates.select(Axis(0), &places);
         if let Some(found) = neighbours(near, seed) {
             let chosen = places.iter().map(|&place| chosen[place]).collect();
@@ -98,18 +98,9 @@ pub(crate) fn maps(analysed: &Analysed<'_>, items: &Items, limits: Limits, seed:
 
 /// The mean directions on their first three axes.
 pub(crate) fn directions(analysed: &Analysed<'_>) -> Vec<[f64; 3]> {
-    let found = between_means(analysed).apply(analysed.model.mean_directions().view());
+    let axes = Projection::fit(weighted_means(analysed).view(), AXES);
+    let found = axes.apply(analysed.model.mean_directions().view());
     found.rows().into_iter().map(three).collect()
-}
-
-/// Places in `chosen` by the component of the item there.
-fn by_component(chosen: &[usize], items: &Items) -> Vec<Vec<usize>> {
-    let k = items.components.iter().max().map_or(0, |most| most + 1);
-    let mut places = vec![Vec::new(); k];
-    for (place, &at) in chosen.iter().enumerate() {
-        places[items.components[at]].push(place);
-    }
-    places
 }
 
 fn map(
@@ -141,11 +132,6 @@ fn map(
 
 fn three(row: ArrayView1<'_, f64>) -> [f64; 3] {
     [0, 1, 2].map(|axis| row.get(axis).copied().unwrap_or(0.0))
-}
-
-/// Axes of the mean directions, each as heavy as its component.
-fn between_means(analysed: &Analysed<'_>) -> Projection {
-    Projection::fit(weighted_means(analysed).view(), AXES)
 }
 
 /// The mean directions, drawn towards their weighted mean so that their scatter is that between the components.
@@ -191,8 +177,8 @@ impl Tangent {
     }
 }
 
-/// Places at which neighbours are neighbours, shape `(n_points, 2)`; `None` where the library refuses the points. The
-/// library's trees draw without the seed: each map is another.
+/// Places at which neighbours are neighbours, shape `(n_points, 2)`; `None` where the library refuses the points. They are others
+/// each time, with the same seed and on one thread too.
 fn neighbours(points: Array2<f64>, seed: u64) -> Option<Array2<f64>> {
     let perplexity = PERPLEXITY.min((points.nrows() - 1) as f64 / 3.0 - 1e-9);
     let params = TSneParams::embedding_size_with_rng(2, Xoshiro256Plus::seed_from_u64(seed))

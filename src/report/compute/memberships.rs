@@ -2,6 +2,7 @@
 
 use ndarray::Axis;
 
+use super::evaluation::labelled;
 use super::{Analysed, SAMPLE_ROWS, share};
 use crate::mixture::metrics;
 use crate::report::ReportError;
@@ -42,13 +43,10 @@ fn histogram(values: impl Iterator<Item = f64>) -> Histogram {
 }
 
 fn calibration(analysed: &Analysed<'_>) -> Result<Option<Calibration>, ReportError> {
-    let labelled: Vec<usize> = (0..analysed.items.len())
-        .filter(|&row| analysed.label(row).is_some())
-        .collect();
+    let (labelled, classes) = labelled(analysed);
     if labelled.is_empty() || analysed.model.n_components() == 1 {
         return Ok(None);
     }
-    let (classes, _) = super::evaluation::labelled(analysed);
     let step = labelled.len().div_ceil(SAMPLE_ROWS);
     let rows: Vec<usize> = labelled.into_iter().step_by(step).collect();
     let classes: Vec<usize> = classes.into_iter().step_by(step).collect();

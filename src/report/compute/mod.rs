@@ -65,10 +65,7 @@ impl<'a> Analysed<'a> {
     ) -> Result<Self, ReportError> {
         let k = model.n_components();
         let found = model.memberships(embeddings)?;
-        let mut members = vec![Vec::new(); k];
-        for (row, &component) in found.components.iter().enumerate() {
-            members[component].push(row);
-        }
+        let members = by_component(found.components.iter().copied(), k);
         let mut compared: Vec<usize> = (0..k).collect();
         compared.sort_by(|&a, &b| model.weights()[b].total_cmp(&model.weights()[a]));
         compared.truncate(MOST_COMPARED);
@@ -99,12 +96,8 @@ impl<'a> Analysed<'a> {
                 .slice(s![start..n.min(start + BLOCK_ROWS), ..]);
             let responsibilities = self.model.predict_proba(block)?;
             self.masses += &responsibilities.sum_axis(Axis(0));
-            let rows = responsibilities
-                .rows()
-                .into_iter()
-                .zip(unit_rows(block).rows().into_iter())
-                .map(|(shares, unit)| (shares.to_owned(), unit.to_owned()))
-                .collect::<Vec<_>>();
+            let units = unit_rows(block);
+            let rows = responsibilities.rows().into_iter().zip(units.rows());
             for (row, (shares, unit)) in (start..).zip(rows) {
                 let own = self.found.components[row];
                 self.cosines.push(unit.dot(&means.row(own)));
@@ -152,6 +145,15 @@ impl<'a> Analysed<'a> {
     pub fn units(&self, rows: &[usize]) -> Array2<f64> {
         unit_rows(self.embeddings.select(Axis(0), rows).view())
     }
+}
+
+/// The places of each of `k` components in a list of components, ascending.
+fn by_component(components: impl Iterator<Item = usize>, k: usize) -> Vec<Vec<usize>> {
+    let mut places = vec![Vec::new(); k];
+    for (place, component) in components.enumerate() {
+        places[component].push(place);
+    }
+    places
 }
 
 /// Refuses rows without a direction, naming them.

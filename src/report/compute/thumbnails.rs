@@ -31,11 +31,10 @@ pub(crate) fn add_thumbnails(
     let step = on_map.len().div_ceil(most.max(1)).max(1);
     wanted.extend(on_map.into_iter().step_by(step));
     wanted.retain(|&row| has_picture(row));
-    let mut seen = HashMap::new();
-    wanted.retain(|&row| seen.insert(row, None).is_none());
+    let mut places: HashMap<usize, Option<usize>> = HashMap::new();
+    wanted.retain(|&row| places.insert(row, None).is_none());
     wanted.truncate(most);
 
-    let mut places: HashMap<usize, Option<usize>> = seen;
     let mut known: HashMap<String, usize> = HashMap::new();
     for (step, rows) in wanted.chunks(STEP).enumerate() {
         let pictures: Vec<Option<String>> = rows

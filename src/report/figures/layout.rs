@@ -104,7 +104,18 @@ pub(super) fn heat_map<Z: serde::Serialize + Clone + Default>(
         .color_bar(colour_bar(title))
 }
 
-pub(super) fn colour_bar(title: &str) -> ColorBar {
+/// A map of a number for every pair of the compared components.
+pub(super) fn component_matrix<Z: serde::Serialize + Clone + Default>(
+    summary: &Summary,
+    values: &[Vec<Z>],
+    title: &str,
+) -> Box<HeatMap<String, String, Vec<Z>>> {
+    let compared = &summary.similarity.components;
+    heat_map(ticks(compared), ticks(compared), values.to_vec(), title)
+        .hover_text_matrix(hover_pairs(summary, compared))
+}
+
+fn colour_bar(title: &str) -> ColorBar {
     ColorBar::new()
         .title(title)
         .outline_width(0)
@@ -122,7 +133,7 @@ pub(super) fn hover_name(component: &Component) -> String {
 }
 
 /// For each cell of a matrix of components the names of both.
-pub(super) fn hover_pairs(summary: &Summary, components: &[usize]) -> Vec<Vec<String>> {
+fn hover_pairs(summary: &Summary, components: &[usize]) -> Vec<Vec<String>> {
     let names: Vec<String> = components
         .iter()
         .map(|&k| text::for_plotly_line(&summary.components[k].label(), LEGEND))

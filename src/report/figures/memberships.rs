@@ -6,8 +6,8 @@ use plotly::{Plot, Scatter};
 
 use super::Figure;
 use super::layout::{
-    HEIGHT, LOW, QUIET, component_axis, component_bars, downwards_axis, heat_map, histogram_bars,
-    hover_name, hover_pairs, in_order, layout, ticks,
+    HEIGHT, LOW, QUIET, component_axis, component_bars, component_matrix, downwards_axis, heat_map,
+    histogram_bars, hover_name, in_order, layout, ticks,
 };
 use crate::report::summary::{Component, Summary};
 use crate::report::{Section, palette, text};
@@ -64,16 +64,10 @@ pub fn responsibilities(summary: &Summary) -> Figure {
     let compared = &similarity.components;
     let mut plot = Plot::new();
     plot.add_trace(
-        heat_map(
-            ticks(compared),
-            ticks(compared),
-            similarity.responsibilities.clone(),
-            "share",
-        )
-        .zmin(0.0)
-        .zmax(1.0)
-        .hover_text_matrix(hover_pairs(summary, compared))
-        .hover_template("%{hovertext}<br>mean responsibility %{z:.3f}<extra></extra>"),
+        component_matrix(summary, &similarity.responsibilities, "share")
+            .zmin(0.0)
+            .zmax(1.0)
+            .hover_template("%{hovertext}<br>mean responsibility %{z:.3f}<extra></extra>"),
     );
     plot.set_layout(
         layout(HEIGHT)

@@ -5,28 +5,19 @@ use plotly::layout::{Axis, RangeMode};
 use plotly::{Plot, Scatter};
 
 use super::Figure;
-use super::layout::{
-    HEIGHT, LOW, component_axis, downwards_axis, heat_map, hover_pairs, layout, ticks,
-};
+use super::layout::{HEIGHT, LOW, component_axis, component_matrix, downwards_axis, layout, ticks};
 use crate::report::summary::{MergeStep, Summary};
 use crate::report::{Section, palette, text};
 
 /// Cosines between mean directions.
 pub fn similarity_matrix(summary: &Summary) -> Figure {
     let [low, high] = summary.similarity.cosine_range;
-    let compared = &summary.similarity.components;
     let mut plot = Plot::new();
     plot.add_trace(
-        heat_map(
-            ticks(compared),
-            ticks(compared),
-            summary.similarity.cosines.clone(),
-            "cosine",
-        )
-        .zmin(low)
-        .zmax(high)
-        .hover_text_matrix(hover_pairs(summary, compared))
-        .hover_template("%{hovertext}<br>cosine %{z:.3f}<extra></extra>"),
+        component_matrix(summary, &summary.similarity.cosines, "cosine")
+            .zmin(low)
+            .zmax(high)
+            .hover_template("%{hovertext}<br>cosine %{z:.3f}<extra></extra>"),
     );
     matrix(
         summary,
@@ -41,20 +32,14 @@ pub fn similarity_matrix(summary: &Summary) -> Figure {
 
 /// Bhattacharyya distances between the components.
 pub fn bhattacharyya_distances(summary: &Summary) -> Figure {
-    let compared = &summary.similarity.components;
+    let distances = &summary.similarity.bhattacharyya_distances;
     let mut plot = Plot::new();
     plot.add_trace(
-        heat_map(
-            ticks(compared),
-            ticks(compared),
-            summary.similarity.bhattacharyya_distances.clone(),
-            "nats",
-        )
-        .reverse_scale(true)
-        .zmin(0.0)
-        .zmax(summary.similarity.distance_scale)
-        .hover_text_matrix(hover_pairs(summary, compared))
-        .hover_template("%{hovertext}<br>Bhattacharyya distance %{z:.4~g} nats<extra></extra>"),
+        component_matrix(summary, distances, "nats")
+            .reverse_scale(true)
+            .zmin(0.0)
+            .zmax(summary.similarity.distance_scale)
+            .hover_template("%{hovertext}<br>Bhattacharyya distance %{z:.4~g} nats<extra></extra>"),
     );
     matrix(
         summary,

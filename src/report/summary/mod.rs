@@ -163,6 +163,15 @@ pub struct Setting {
     pub value: String,
 }
 
+impl Setting {
+    pub(super) fn new(name: impl Into<String>, value: impl ToString) -> Self {
+        Self {
+            name: name.into(),
+            value: value.to_string(),
+        }
+    }
+}
+
 impl Summary {
     /// Number of components.
     pub fn n_components(&self) -> usize {
