@@ -608,6 +608,13 @@ fn sweep_tries_2_to_12_components_unless_told_otherwise_and_reports_on_the_best(
     assert_eq!(sizes, [2, 4]);
     let page = fs::read_to_string(folder.path().join("results/report.html")).unwrap();
     assert!(page.contains("compared by the log-likelihood of items kept aside"));
+
+    let schema = succeed(folder.path(), &["schema", "selection.json"]);
+    let schema = jsonschema::validator_for(&serde_json::from_str(&schema).unwrap()).unwrap();
+    let mut candidates = json(folder.path().join("results/selection.json"));
+    assert!(schema.is_valid(&candidates));
+    candidates[0]["n_components"] = "two".into();
+    assert!(!schema.is_valid(&candidates));
 }
 
 #[test]

@@ -64,9 +64,9 @@ const LAYERS: [(&str, usize, &[&str]); 11] = [
         &[
             "askama",
             "base64",
+            "bhtsne",
             "epaint_default_fonts",
             "linfa_linalg",
-            "linfa_tsne",
             "plotly",
             "plotters",
         ],

@@ -1,11 +1,10 @@
 //! Items in two and three dimensions.
 
-use linfa::traits::Transformer;
-use linfa_tsne::TSneParams;
 use ndarray::{Array1, Array2, ArrayView1, Axis};
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256Plus;
 
+use super::neighbourhoods::neighbourhoods;
 use super::projection::Projection;
 use super::{Analysed, by_component, rounded, stratified};
 use crate::report::summary::{Items, Map, MapKind};
@@ -20,11 +19,6 @@ const NEIGHBOUR_AXES: usize = 30;
 const LEAST_COMPONENTS: usize = 3;
 /// Fewest items with neighbours.
 const LEAST_ITEMS: usize = 16;
-/// Neighbours that count, and how roughly far ones are summed: van der Maaten (2014), Accelerating t-SNE using tree-based
-/// algorithms, JMLR 15.
-const PERPLEXITY: f64 = 30.0;
-const THRESHOLD: f64 = 0.5;
-const ITERATIONS: usize = 500;
 /// Decimals of a coordinate between -1 and 1.
 const DECIMALS: i32 = 4;
 /// Sine below which a direction is its own tangent.
@@ -82,7 +76,7 @@ pub(crate) fn maps(analysed: &Analysed<'_>, items: &Items, limits: Limits, seed:
         let of_chosen = chosen.iter().map(|&at| items.components[at]);
         let places = stratified(&by_component(of_chosen, k), limits.tsne, &mut rng);
         let near = coordinates.select(Axis(0), &places);
-        if let Some(found) = neighbours(near, seed) {
+        if let Some(found) = neighbourhoods(near.view()) {
             let chosen = places.iter().map(|&place| chosen[place]).collect();
             out.push(map(
                 MapKind::Tsne,
@@ -177,20 +171,6 @@ impl Tangent {
     }
 }
 
-/// Places at which neighbours are neighbours, shape `(n_points, 2)`; `None` where the library refuses the points. They are others
-/// each time, with the same seed and on one thread too.
-fn neighbours(points: Array2<f64>, seed: u64) -> Option<Array2<f64>> {
-    let perplexity = PERPLEXITY.min((points.nrows() - 1) as f64 / 3.0 - 1e-9);
-    let params = TSneParams::embedding_size_with_rng(2, Xoshiro256Plus::seed_from_u64(seed))
-        .perplexity(perplexity)
-        .approx_threshold(THRESHOLD)
-        .max_iter(ITERATIONS);
-    let points = points.as_standard_layout().into_owned();
-    let found = params.transform(points).ok()?;
-    let largest = found.iter().fold(0.0_f64, |most, x| most.max(x.abs()));
-    (largest > 0.0 && largest.is_finite()).then(|| found / largest)
-}
-
 #[cfg(test)]
 mod tests {
     use ndarray::array;
@@ -208,23 +188,5 @@ mod tests {
         assert!((angle(1) - std::f64::consts::FRAC_PI_2).abs() < 1e-15);
         assert!((angle(2) - (-0.6_f64).acos()).abs() < 1e-15);
         assert!(laid.column(0).iter().all(|x| x.abs() < 1e-15));
-    }
-
-    #[test]
-    fn neighbours_of_two_groups_stay_together() {
-        let points = Array2::from_shape_fn((60, 5), |(i, j)| {
-            let group = if i < 30 { 0.0 } else { 10.0 };
-            group + ((i * 7 + j * 13) % 11) as f64 / 10.0
-        });
-        let found = neighbours(points, 1).unwrap();
-        let mean = |rows: std::ops::Range<usize>| {
-            let n = rows.len() as f64;
-            rows.fold(array![0.0, 0.0], |sum, i| sum + found.row(i)) / n
-        };
-        let (first, second) = (mean(0..30), mean(30..60));
-        for i in 0..60 {
-            let to = |centre: &Array1<f64>| (&found.row(i) - centre).mapv(|x| x * x).sum();
-            assert_eq!(to(&first) < to(&second), i < 30);
-        }
     }
 }

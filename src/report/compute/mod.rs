@@ -6,6 +6,7 @@ mod items;
 mod labels;
 mod maps;
 mod memberships;
+mod neighbourhoods;
 mod odd;
 mod projection;
 mod similarity;

@@ -146,12 +146,19 @@ fn hover_pairs(summary: &Summary, components: &[usize]) -> Vec<Vec<String>> {
 }
 
 /// From certainty to opacity, so that the least certain item still shows.
+fn opacity(certainty: f64) -> f64 {
+    ((0.15 + 0.6 * certainty) * 100.0).round() / 100.0
+}
+
 pub(super) fn faded(component: usize, certainty: f64) -> Rgba {
     let [red, green, blue] = palette::rgb(component);
-    Rgba::new(
-        red,
-        green,
-        blue,
-        ((0.15 + 0.6 * certainty) * 100.0).round() / 100.0,
-    )
+    Rgba::new(red, green, blue, opacity(certainty))
+}
+
+/// The same in space, where plotly.js blends colours as if their opacity had been multiplied in.
+pub(super) fn faded_in_space(component: usize, certainty: f64) -> Rgba {
+    let opacity = opacity(certainty);
+    let [red, green, blue] =
+        palette::rgb(component).map(|byte| (f64::from(byte) * opacity).round() as u8);
+    Rgba::new(red, green, blue, opacity)
 }

@@ -1,11 +1,12 @@
 //! The items as points.
 
-use plotly::common::{Font, Line, Marker, Mode};
+use plotly::color::Rgba;
+use plotly::common::{Font, Line, Marker, MarkerSymbol, Mode};
 use plotly::layout::{Axis, HoverMode, ItemSizing, LayoutScene, Legend};
 use plotly::{Plot, Scatter, Scatter3D};
 
 use super::Figure;
-use super::layout::{HIGH, faded, layout, legend_name, plain_axis};
+use super::layout::{HIGH, faded, faded_in_space, layout, legend_name, plain_axis};
 use crate::report::summary::{Component, Map, MapKind, Summary};
 use crate::report::{Section, palette, text};
 
@@ -41,7 +42,7 @@ impl Cloud<'_> {
         self.places.iter().map(words).collect()
     }
 
-    fn marker(&self, summary: &Summary, map: &Map) -> Marker {
+    fn marker(&self, summary: &Summary, map: &Map, faded: fn(usize, f64) -> Rgba) -> Marker {
         let k = self.component.index;
         let certainty = |&at: &usize| summary.items.responsibilities[map.items[at]];
         let colours = self.places.iter().map(|at| faded(k, certainty(at)));
@@ -61,6 +62,7 @@ fn clouds<'a>(summary: &'a Summary, map: &Map) -> Vec<Cloud<'a>> {
 }
 
 const HOVER: &str = "%{hovertext}<extra>%{fullData.name}</extra>";
+const CENTRE_HOVER: &str = "mean direction of %{fullData.name}<extra></extra>";
 
 /// The items of a map in two dimensions, coloured by component; `ids` are their places in the table.
 pub fn map_2d(summary: &Summary, map: &Map) -> Figure {
@@ -78,7 +80,7 @@ pub fn map_2d(summary: &Summary, map: &Map) -> Figure {
                 .ids(cloud.ids(map))
                 .marker(
                     cloud
-                        .marker(summary, map)
+                        .marker(summary, map, faded)
                         .symbol(palette::symbol(k))
                         .size(6),
                 )
@@ -94,13 +96,11 @@ pub fn map_2d(summary: &Summary, map: &Map) -> Figure {
                 .name(legend_name(component))
                 .legend_group(component.index.to_string())
                 .marker(
-                    Marker::new()
-                        .color(palette::colour(component.index))
+                    centre(component)
                         .symbol(palette::symbol(component.index))
-                        .size(15)
-                        .line(Line::new().width(2.0).color("#ffffff")),
+                        .size(15),
                 )
-                .hover_template("mean direction of %{fullData.name}<extra></extra>"),
+                .hover_template(CENTRE_HOVER),
         );
     }
     plot.set_layout(
@@ -119,7 +119,7 @@ pub fn map_2d(summary: &Summary, map: &Map) -> Figure {
     figure(summary, map, id, webgl, plot)
 }
 
-/// The items of a map in three dimensions; `None` if the map has two.
+/// The items of a map in three dimensions, mean directions as rings that hide none of them; `None` if the map has two.
 pub fn map_3d(summary: &Summary, map: &Map) -> Option<Figure> {
     let id = match map.kind {
         _ if map.z.is_empty() => return None,
@@ -133,16 +133,29 @@ pub fn map_3d(summary: &Summary, map: &Map) -> Option<Figure> {
             Scatter3D::new(cloud.of(&map.x), cloud.of(&map.y), cloud.of(&map.z))
                 .mode(Mode::Markers)
                 .name(legend_name(cloud.component))
+                .legend_group(cloud.component.index.to_string())
+                .show_legend(map.centres.is_empty())
                 .ids(cloud.ids(map))
-                .marker(cloud.marker(summary, map).size(3))
+                .marker(cloud.marker(summary, map, faded_in_space).size(3))
                 .hover_text_array(cloud.hover(summary, map))
                 .hover_template(HOVER),
         );
     }
+    for (component, [x, y, z]) in summary.components.iter().zip(&map.centres) {
+        plot.add_trace(
+            Scatter3D::new(vec![*x], vec![*y], vec![*z])
+                .mode(Mode::Markers)
+                .name(legend_name(component))
+                .legend_group(component.index.to_string())
+                .marker(centre(component).symbol(MarkerSymbol::CircleOpen).size(14))
+                .hover_template(CENTRE_HOVER),
+        );
+    }
+    let short = |axis: usize| plain_axis(&axis_name(axis));
     let scene = LayoutScene::new()
-        .x_axis(axis(map, 0))
-        .y_axis(axis(map, 1))
-        .z_axis(axis(map, 2));
+        .x_axis(short(0))
+        .y_axis(short(1))
+        .z_axis(short(2));
     plot.set_layout(
         layout(HIGH)
             .scene(scene)
@@ -177,7 +190,7 @@ fn figure(summary: &Summary, map: &Map, id: &str, webgl: bool, plot: Plot) -> Fi
     };
     let centres = match map.centres.is_empty() {
         true => "",
-        false => "; large outlined markers are mean directions",
+        false => "; large outlined markers, or rings, are mean directions",
     };
     Figure {
         id: id.to_owned(),
@@ -205,8 +218,19 @@ fn legend() -> Legend {
         .font(Font::new().size(12))
 }
 
+/// The marker of a mean direction.
+fn centre(component: &Component) -> Marker {
+    Marker::new()
+        .color(palette::colour(component.index))
+        .line(Line::new().width(2.0).color("#ffffff"))
+}
+
+fn axis_name(axis: usize) -> String {
+    format!("axis {}", axis + 1)
+}
+
 fn axis(map: &Map, axis: usize) -> Axis {
-    let name = format!("axis {}", axis + 1);
+    let name = axis_name(axis);
     let of = match map.kind {
         MapKind::Discriminant => "of the variance between components",
         _ => "of the variance",

@@ -17,6 +17,8 @@
   };
   for (const image of document.querySelectorAll("img[data-thumbnail]")) image.src = thumbnails[image.dataset.thumbnail];
 
+  const map = document.querySelector("[data-select]");
+
   // What the table shows: a search, a component, a selection on the map, an order.
   const table = find("item-table");
   const state = { search: "", component: -1, selection: null, column: "rows", rising: true, page: 0 };
@@ -114,6 +116,12 @@
     update();
   };
 
+  // Also takes the outline off the map.
+  const unselect = () => {
+    show({ selection: null });
+    if (map?.data) Plotly.relayout(map, { selections: [] }).then(() => Plotly.restyle(map, { selectedpoints: null }));
+  };
+
   const quoted = (value) => {
     const text = String(value ?? "");
     return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
@@ -148,13 +156,14 @@
     find("item-previous").addEventListener("click", () => { state.page--; render(); });
     find("item-next").addEventListener("click", () => { state.page++; render(); });
     find("item-clear").addEventListener("click", () => {
-      show({ search: "", component: -1, selection: null });
-      if (map?.data) Plotly.relayout(map, { selections: [] }).then(() => Plotly.restyle(map, { selectedpoints: null }));
+      show({ search: "", component: -1 });
+      unselect();
     });
     find("item-export").addEventListener("click", save);
     for (const button of document.querySelectorAll("[data-show-component]")) {
       button.addEventListener("click", () => {
-        show({ search: "", selection: null, component: Number(button.dataset.showComponent) });
+        show({ search: "", component: Number(button.dataset.showComponent) });
+        unselect();
         find("items").scrollIntoView();
         find("item-component").focus({ preventScroll: true });
       });
@@ -163,11 +172,13 @@
   }
 
   // The map: projections, hover, selection.
-  const map = document.querySelector("[data-select]");
   if (!map) return;
   const card = find("hover-card");
   const idOf = (point) => point.data.ids?.[point.pointNumber];
-  const hover = ({ points: [point], event }) => {
+  // Figures in space tell of no event, so where the pointer is comes from the map itself.
+  let pointer;
+  map.addEventListener("pointermove", (event) => { pointer = event; }, true);
+  const hover = ({ points: [point], event = pointer }) => {
     const at = idOf(point);
     if (at === undefined) return;
     const place = items.thumbnails[at], component = items.components[at];
@@ -186,7 +197,8 @@
     map.on("plotly_unhover", () => { card.hidden = true; });
     map.on("plotly_selected", (event) => {
       const places = (event?.points ?? []).map(idOf).filter((at) => at !== undefined).map(Number);
-      show({ selection: places.length ? new Set(places) : null });
+      if (places.length) show({ selection: new Set(places) });
+      else if (map.layout.selections?.length) unselect();
     });
     map.on("plotly_deselect", () => show({ selection: null }));
   };
@@ -198,8 +210,8 @@
     find("map-reading").textContent = button.dataset.reading;
     card.hidden = true;
     if (state.selection) show({ selection: null });
-    return vmfmix.draw(map).then(listen);
+    vmfmix.draw(map);
   };
   for (const button of choices) button.addEventListener("click", () => choose(button));
-  vmfmix.drawn.then(listen);
+  map.addEventListener("drawn", listen);
 })();

@@ -47,10 +47,11 @@
 
   const draw = (place) => {
     const { data, layout } = figures[place.dataset.figure];
-    layout.legendWanted = layout.showlegend;
+    layout.legendWanted ??= layout.showlegend;
     for (const [path, value] of Object.entries(dress(place, layout))) set(layout, path, value);
     const removed = "select" in place.dataset ? ["autoScale2d"] : withoutSelection;
-    return Plotly.newPlot(place, data, layout, { ...config, modeBarButtonsToRemove: removed });
+    return Plotly.newPlot(place, data, layout, { ...config, modeBarButtonsToRemove: removed })
+      .then(() => place.dispatchEvent(new Event("drawn")));
   };
 
   const redress = () => {
@@ -79,12 +80,10 @@
   });
 
   for (const place of places) place.style.minHeight = place.dataset.height + "px";
-  const drawn = new Promise((resolve) => {
-    const next = (queue) => {
-      if (queue.length) draw(queue[0]).then(() => setTimeout(next, 0, queue.slice(1)));
-      else { root.dataset.ready = ""; resolve(); }
-    };
-    next(places);
-  });
-  globalThis.vmfmix = { draw, drawn };
+  const next = (queue) => {
+    if (queue.length) draw(queue[0]).then(() => setTimeout(next, 0, queue.slice(1)));
+    else root.dataset.ready = "";
+  };
+  next(places);
+  globalThis.vmfmix = { draw };
 })();
