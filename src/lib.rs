@@ -22,7 +22,7 @@
 //! | 2 | [`encoder`] | CLIP and other encoders: towers, checkpoints, tokenisers, preprocessing |
 //! | 3 | [`frame`] | Polars columns and files |
 //! | 4 | [`report`] | the summary and its faces: HTML, JSON, PNG |
-//! | 5 | [`cli`] | the command line |
+//! | 5 | [`notebook`], [`cli`] | what a cell of a notebook shows, the command line |
 //!
 //! [`progress`], `product` and `whole_file` serve them all.
 //!
@@ -48,6 +48,7 @@ pub mod cli;
 pub mod encoder;
 pub mod frame;
 pub mod mixture;
+pub mod notebook;
 pub mod prelude;
 mod product;
 pub mod progress;

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use plotters::prelude::DrawingAreaErrorKind;
+
 /// Why no report came out.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
@@ -70,8 +72,8 @@ pub enum ReportError {
     /// A page could not be rendered.
     #[error("could not render a page of the report")]
     Page(#[from] askama::Error),
-    /// The convergence plot could not be drawn.
-    #[error("could not draw the convergence plot: {reason}")]
+    /// A figure could not be drawn.
+    #[error("could not draw a figure: {reason}")]
     Plot {
         /// What the plotting library said.
         reason: String,
@@ -79,4 +81,12 @@ pub enum ReportError {
     /// The plotly crate no longer carries plotly.js where it is looked for.
     #[error("plotly.js was not found in the plotly crate; use plotly 0.14 with `plotly_embed_js`")]
     PlotlyMissing,
+}
+
+impl<E: std::error::Error + Send + Sync> From<DrawingAreaErrorKind<E>> for ReportError {
+    fn from(error: DrawingAreaErrorKind<E>) -> Self {
+        Self::Plot {
+            reason: error.to_string(),
+        }
+    }
 }

@@ -9,7 +9,7 @@
 //! | `comparison.rs` | several summaries side by side |
 //! | `figures/`, `palette.rs` | plotly traces |
 //! | `html.rs`, `cards.rs`, `tables.rs`, `tiles.rs`, `words.rs`, `text.rs`, `templates/` | the pages |
-//! | `json.rs`, `png.rs` | the other files |
+//! | `json.rs`, `png/` | the other files |
 //!
 //! ```no_run
 //! use ndarray::Array2;
@@ -59,8 +59,9 @@ pub use json::{schema, schemas};
 pub use population::Population;
 pub use section::Section;
 pub use summary::*;
-pub(crate) use text::shortened;
+pub(crate) use text::{json_for_script, shortened};
 pub use thumbnail::{Picture, THUMBNAIL_SIDE};
+pub(crate) use words::{headline, verdicts};
 
 /// Folder of the figures, beside the report.
 const FIGURES: &str = "visualizations";
@@ -158,20 +159,18 @@ impl Report {
             &format!("{FIGURES}/{PLOTLY_FILE}"),
             html::plotly_js()?.as_bytes(),
         )?;
-        write(
-            "convergence_plot.png",
-            &png::convergence_plot(&self.summary)?,
-        )?;
         let convergence = figures::convergence(&self.summary);
         let plotly_below = format!("{FIGURES}/{PLOTLY_FILE}");
         let shown = page(&convergence.title, &[&convergence], &plotly_below)?;
         write("convergence_plot.html", shown.as_bytes())?;
+        write("convergence_plot.png", &png::picture(&convergence)?)?;
         let all = figures::all(&self.summary);
-        for figure in &all {
+        let all: Vec<&Figure> = all.iter().collect();
+        for (figure, picture) in all.iter().zip(png::pictures(&all)?) {
             let shown = page(&figure.title, &[figure], PLOTLY_FILE)?;
             write(&format!("{FIGURES}/{}.html", figure.id), shown.as_bytes())?;
+            write(&format!("{FIGURES}/{}.png", figure.id), &picture)?;
         }
-        let all: Vec<&Figure> = all.iter().collect();
         let shown = page("All figures", &all, PLOTLY_FILE)?;
         write(&format!("{FIGURES}/overview.html"), shown.as_bytes())
     }

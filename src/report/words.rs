@@ -7,7 +7,7 @@ use super::text::{count, counted, fixed};
 use crate::mixture::Criterion;
 
 /// One sentence: what was grouped, and into how many groups.
-pub(super) fn headline(summary: &Summary) -> String {
+pub(crate) fn headline(summary: &Summary) -> String {
     let items = match (summary.n_texts, summary.n_images) {
         _ if summary.evaluation.n_sampled.is_some() => counted(summary.n_population(), "item"),
         (0, 0) => counted(summary.n_items, "item"),
@@ -167,7 +167,7 @@ pub(super) fn map_name(map: &Figure) -> &'static str {
 }
 
 /// How good the grouping is, one sentence each.
-pub(super) fn verdicts(summary: &Summary) -> Vec<String> {
+pub(crate) fn verdicts(summary: &Summary) -> Vec<String> {
     let evaluation = &summary.evaluation;
     let mut out = Vec::new();
     if let Some(sampled) = evaluation.n_sampled {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// Folder or file below `src`, its layer, and the outside crates it may name besides `std` and those of the
 /// layers below it in the same list.
-const LAYERS: [(&str, usize, &[&str]); 11] = [
+const LAYERS: [(&str, usize, &[&str]); 12] = [
     ("product.rs", 0, &["gemm", "linfa", "ndarray"]),
     ("progress.rs", 0, &[]),
     ("whole_file.rs", 0, &["tempfile"]),
@@ -84,8 +84,9 @@ const LAYERS: [(&str, usize, &[&str]); 11] = [
             "sysinfo",
         ],
     ),
+    ("notebook", 5, &[]),
     ("main.rs", 5, &["anyhow", "clap", "indicatif", "vmfmix"]),
-    ("prelude.rs", 5, &[]),
+    ("prelude.rs", 6, &[]),
 ];
 
 /// These stand beside the layers and serve all of them.

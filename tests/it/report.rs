@@ -4,11 +4,13 @@ use std::fs;
 use std::io::Cursor;
 use std::path::Path;
 
+use image::RgbImage;
 use ndarray::{Array2, array};
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256Plus;
 use serde_json::{Value, json};
 use vmfmix::mixture::VonMisesFisherMixture;
+use vmfmix::report::figures::Figure;
 use vmfmix::report::{
     Comparison, Component, Item, MapKind, Report, ReportError, Section, Summary, figures, html,
     png, schema, schemas,
@@ -168,6 +170,8 @@ fn writes_every_file_whole() {
         "similarity_matrix",
     ] {
         assert!(figures.contains(&format!("{name}.html")), "{name}");
+        let is_drawn = figures.contains(&format!("{name}.png"));
+        assert_eq!(is_drawn, name != "overview", "{name}");
     }
     assert!(figures.contains(&"plotly.min.js".to_owned()));
     assert!(
@@ -443,21 +447,97 @@ fn many_points_are_drawn_with_webgl_and_only_then_may_scripts_compile() {
     assert!(page.contains("scattergl") && page.contains("unsafe-eval"));
 }
 
+fn drawn(figure: &Figure) -> RgbImage {
+    let bytes = png::picture(figure).unwrap();
+    let picture = image::load_from_memory_with_format(&bytes, image::ImageFormat::Png);
+    picture.unwrap().to_rgb8()
+}
+
+/// The rows of a picture that have a pixel of this colour, `#rrggbb`.
+fn rows_of(picture: &RgbImage, colour: &str) -> Vec<u32> {
+    let byte = |at: usize| u8::from_str_radix(&colour[at..at + 2], 16).unwrap();
+    let colour = image::Rgb([byte(1), byte(3), byte(5)]);
+    let has = |y: &u32| (0..picture.width()).any(|x| *picture.get_pixel(x, *y) == colour);
+    (0..picture.height()).filter(has).collect()
+}
+
+fn traces(figure: &Figure) -> Value {
+    serde_json::from_str::<Value>(&figure.plot.to_json()).unwrap()["data"].take()
+}
+
 #[test]
-fn the_convergence_plot_is_a_picture_with_a_curve() {
+fn every_figure_is_drawn_without_a_browser() {
     let report = full_report();
-    let bytes = png::convergence_plot(report.summary()).unwrap();
-    let picture = image::load_from_memory_with_format(&bytes, image::ImageFormat::Png)
-        .unwrap()
-        .to_rgb8();
-    assert_eq!(picture.dimensions(), (1280, 800));
-    let is_curve = |pixel: &&image::Rgb<u8>| pixel.0 == [0, 114, 178];
-    assert!(picture.pixels().filter(is_curve).count() > 1_000);
-    let title = image::imageops::crop_imm(&picture, 30, 20, 500, 50).to_image();
-    assert!(
-        title.pixels().any(|pixel| pixel.0[0] < 80),
-        "the title is drawn"
+    let summary = report.summary();
+    let comparison = Comparison::new("", [("a", summary.clone()), ("b", summary.clone())]);
+    let mut all = figures::all(summary);
+    all.extend([
+        figures::criteria(&comparison),
+        figures::weights(&comparison),
+    ]);
+    all.push(figures::matching(&comparison, &comparison.agreements[0]));
+    for figure in &all {
+        let picture = drawn(figure);
+        assert_eq!(picture.width(), if figure.is_wide { 1440 } else { 960 });
+        let marks = |pixel: &&image::Rgb<u8>| pixel.0.iter().max() != pixel.0.iter().min();
+        let n_marks = picture.pixels().filter(marks).count();
+        assert!(n_marks > 500, "{}: {n_marks} coloured pixels", figure.id);
+    }
+    let one_by_one: Vec<_> = all.iter().map(|f| png::picture(f).unwrap()).collect();
+    assert_eq!(
+        png::pictures(&all.iter().collect::<Vec<_>>()).unwrap(),
+        one_by_one
     );
+}
+
+#[test]
+fn bars_of_a_picture_are_as_high_as_their_numbers() {
+    let report = full_report();
+    let figure = figures::assignments(report.summary());
+    let (picture, bars) = (drawn(&figure), traces(&figure)[0].take());
+    for (k, component) in report.summary().components.iter().enumerate() {
+        let rows = rows_of(&picture, bars["marker"]["color"][k].as_str().unwrap());
+        let all = rows_of(&picture, bars["marker"]["color"][0].as_str().unwrap());
+        let ratio = component.size as f64 / report.summary().components[0].size as f64;
+        let expected = ratio * all.len() as f64;
+        assert!(
+            (rows.len() as f64 - expected).abs() < 3.0,
+            "{} {expected}",
+            rows.len()
+        );
+        assert_eq!(rows.last(), all.last(), "all bars stand on the axis");
+    }
+}
+
+#[test]
+fn cells_of_a_picture_have_the_colours_of_their_numbers() {
+    let report = full_report();
+    let picture = drawn(&figures::similarity_matrix(report.summary()));
+    let brightest = rows_of(&picture, "#fee825");
+    let n = report.summary().n_components() as u32;
+    let cell = (brightest.last().unwrap() - brightest[0]) / n;
+    for row in 0..n {
+        let y = brightest[0] + row * cell + cell / 2;
+        let bright =
+            (0..picture.width() - 130).filter(|&x| picture.get_pixel(x, y).0 == [254, 232, 37]);
+        let bright = bright.count() as u32;
+        assert!(
+            bright > 0 && bright < 2 * cell + cell,
+            "one cell of row {row} is alike"
+        );
+    }
+}
+
+#[test]
+fn a_picture_in_space_shows_every_component_in_its_own_colour() {
+    let report = full_report();
+    let figure = figures::map_3d(report.summary(), &report.summary().maps[0]).unwrap();
+    let picture = drawn(&figure);
+    let centres = traces(&figure);
+    for centre in &centres.as_array().unwrap()[report.summary().n_components()..] {
+        let colour = centre["marker"]["color"].as_str().unwrap();
+        assert!(!rows_of(&picture, colour).is_empty(), "{colour}");
+    }
 }
 
 #[test]
@@ -470,7 +550,7 @@ fn a_plot_without_iterations_or_with_one_is_drawn_too() {
         vec![f64::NEG_INFINITY, 1.0],
     ] {
         summary.convergence.log_likelihoods = values;
-        png::convergence_plot(&summary).unwrap();
+        drawn(&figures::convergence(&summary));
     }
 }
 

@@ -167,7 +167,7 @@ pub fn entropies(summary: &Summary) -> Figure {
             )
             .x_axis2(
                 Axis::new()
-                    .title("membership entropy (share of the maximum)")
+                    .title("entropy (share of maximum)")
                     .anchor("y2")
                     .range(vec![0.0, 1.0]),
             )

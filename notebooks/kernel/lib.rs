@@ -1,0 +1,5 @@
+//! vmfmix for notebooks: see `build.rs`.
+
+extern crate vmfmix_notebook;
+
+pub use vmfmix_notebook::*;
