@@ -1,5 +1,8 @@
-//! vmfmix for notebooks: see `build.rs`.
+//! vmfmix for the cells of a notebook.
 
-extern crate vmfmix_notebook;
+// The compiler takes the shared library that `build.rs` has built. What looks for the types of variables runs no `build.rs`, and
+// takes the sources.
+#[cfg(vmfmix_library)]
+extern crate vmfmix_notebook as vmfmix;
 
-pub use vmfmix_notebook::*;
+pub use vmfmix::*;

@@ -7,7 +7,6 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use linfa::DatasetBase;
-use linfa::traits::Fit;
 use ndarray::Axis;
 use polars::prelude::*;
 use rand::SeedableRng;

@@ -1,14 +1,15 @@
-//! The traits of linfa; nothing else lives here.
+//! The traits of linfa, and `fit` without them.
 
 use linfa::Float;
+use linfa::ParamGuard;
 use linfa::dataset::{AsTargets, DatasetBase};
 use linfa::traits::{Fit, FitWith, PredictInplace, Transformer};
 use ndarray::{Array1, Array2, ArrayBase, ArrayView1, Data, Ix2};
 use rand::Rng;
 
 use super::{
-    InMemory, MixtureError, SphericalKMeans, SphericalKMeansValidParams, VonMisesFisherMixture,
-    VonMisesFisherMixtureValidParams,
+    InMemory, MixtureError, Observations, SphericalKMeans, SphericalKMeansValidParams,
+    VonMisesFisherMixture, VonMisesFisherMixtureParams, VonMisesFisherMixtureValidParams,
 };
 
 /// The rows and the weights of a dataset.
@@ -29,6 +30,32 @@ impl<F: Float, D: Data<Elem = F>, T: AsTargets, R: Rng + Clone + Sync>
         dataset: &DatasetBase<ArrayBase<D, Ix2>, T>,
     ) -> Result<Self::Object, MixtureError> {
         self.fit_observations(&observations(dataset)?.block_size(self.block_size()))
+    }
+}
+
+impl<R: Rng + Clone + Sync> VonMisesFisherMixtureParams<R> {
+    /// Checks the settings and fits a mixture: [`Fit::fit`] for those who have not imported it, and for tools that do not follow
+    /// its types, as in a notebook.
+    ///
+    /// # Errors
+    /// A setting is out of range, a row has no direction, or the fit fails.
+    pub fn fit<F: Float, D: Data<Elem = F>, T: AsTargets>(
+        &self,
+        dataset: &DatasetBase<ArrayBase<D, Ix2>, T>,
+    ) -> Result<VonMisesFisherMixture, MixtureError> {
+        self.check_ref()?.fit(dataset)
+    }
+
+    /// Checks the settings and fits a mixture to observations that are not a linfa dataset, as
+    /// [`VonMisesFisherMixtureValidParams::fit_observations`] does.
+    ///
+    /// # Errors
+    /// A setting is out of range, or the fit fails.
+    pub fn fit_observations(
+        &self,
+        observations: &dyn Observations,
+    ) -> Result<VonMisesFisherMixture, MixtureError> {
+        self.check_ref()?.fit_observations(observations)
     }
 }
 

@@ -7,6 +7,7 @@ use super::Show;
 use super::value::rendered;
 use crate::frame::{FrameError, ModalityGap, describe_components};
 use crate::mixture::{Selection, VonMisesFisherMixture};
+use crate::report::counted;
 use crate::vmf::VonMisesFisher;
 
 /// Characters of a sparkline.
@@ -76,11 +77,11 @@ fn mixture(model: &VonMisesFisherMixture) -> Told {
         false => "not settled, more iterations may help",
     };
     let mut lines = vec![format!(
-        "{} {:.4} nats per point; {end} after {} iterations of {} runs",
+        "{} {:.4} nats per point; {end} after {}, the likeliest of {}",
         sparkline(&convergence.log_likelihoods),
         model.log_likelihood(),
-        convergence.n_iterations,
-        convergence.runs.len().max(1),
+        counted(convergence.n_iterations, "iteration"),
+        counted(convergence.runs.len().max(1), "run"),
     )];
     lines.extend(
         convergence

@@ -8,6 +8,9 @@ use ndarray::{ArrayBase, Data, Dimension};
 
 use super::{Show, content, write};
 
+/// Characters of `{:?}` up to which it stays on one line.
+const LONGEST_LINE: usize = 100;
+
 /// How a value without a face of its own is shown: as `{:?}` has it. Its method has the name of [`Show`]'s and takes more, so that
 /// it comes second; without it the kernel would compile such cells twice.
 pub trait ShowDebug {
@@ -17,7 +20,12 @@ pub trait ShowDebug {
 
 impl<T: Debug> ShowDebug for T {
     fn evcxr_display(&mut self) {
-        write(&content(None, &format!("{self:#?}")));
+        let short = format!("{self:?}");
+        let text = match short.len() <= LONGEST_LINE {
+            true => short,
+            false => format!("{self:#?}"),
+        };
+        write(&content(None, &text));
     }
 }
 
@@ -43,14 +51,27 @@ show_as_text!(
     bool: "{}", usize: "{}", u32: "{}", u64: "{}", i32: "{}", i64: "{}", f32: "{}", f64: "{}", str: "{}", String: "{}"
 );
 
-impl<S: Data<Elem: Debug>, D: Dimension> Show for ArrayBase<S, D> {
+impl<S: Data<Elem: Display>, D: Dimension> Show for ArrayBase<S, D> {
     fn cell_html(&self) -> String {
         format!("<pre>{}</pre>", escape(&self.cell_text()))
     }
 
     fn cell_text(&self) -> String {
-        format!("{self:.4?}")
+        format!("{self:.4}")
     }
+}
+
+/// Nothing, for cells that end in a loop.
+impl Show for () {
+    fn cell_html(&self) -> String {
+        String::new()
+    }
+
+    fn cell_text(&self) -> String {
+        String::new()
+    }
+
+    fn evcxr_display(&self) {}
 }
 
 impl<T: Show> Show for Option<T> {
@@ -144,7 +165,8 @@ mod tests {
         assert_eq!(None::<f64>.cell_text(), "nothing");
         assert_eq!(
             ndarray::array![1.0, 1.0 / 3.0].cell_text(),
-            "[1.0000, 0.3333], shape=[2], strides=[1], layout=CFcf (0xf), const ndim=1"
+            "[1.0000, 0.3333]"
         );
+        assert_eq!(().cell_text(), "");
     }
 }

@@ -59,7 +59,7 @@ pub use json::{schema, schemas};
 pub use population::Population;
 pub use section::Section;
 pub use summary::*;
-pub(crate) use text::{json_for_script, shortened};
+pub(crate) use text::{counted, json_for_script, shortened};
 pub use thumbnail::{Picture, THUMBNAIL_SIDE};
 pub(crate) use words::{headline, verdicts};
 

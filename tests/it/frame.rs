@@ -9,7 +9,6 @@ use vmfmix::frame::{
     EMBEDDING, EmbedOptions, Embeddings, FrameExt, describe_components, label_components,
     modality_gap,
 };
-use vmfmix::linfa::traits::Fit;
 use vmfmix::mixture::VonMisesFisherMixture;
 use vmfmix::mixture::metrics::normalized_mutual_information;
 
