@@ -27,17 +27,8 @@ COLOURS = re.compile("\x1b\\[[0-9;]*m")
 
 
 def kinds(cell):
-    """What a cell puts out, apart from what it says; streams that follow each other are one."""
-    out = []
-    for output in cell.outputs:
-        kind = output.output_type
-        if kind == "stream":
-            kind = output.name
-        elif kind != "error":
-            kind = ", ".join(sorted(output.data))
-        if not out or out[-1] != kind:
-            out.append(kind)
-    return out
+    """What kinds of things a cell shows, apart from lines of text, since progress prints as many as there is time for."""
+    return [", ".join(sorted(output.data)) for output in cell.outputs if "data" in output]
 
 
 def text_of(cell, name):
@@ -113,8 +104,6 @@ def planted():
             kept = nbformat.v4.new_output("display_data", {"text/plain": "2"})
             if fault == "no marker":
                 notebook.cells[0].outputs = [kept]
-            else:
-                notebook.cells[-1].outputs = [nbformat.v4.new_output("stream", name="stdout", text="")]
             path = Path(folder) / "planted.ipynb"
             nbformat.write(notebook, path)
             faults, _ = run(path, folder, save=False)
