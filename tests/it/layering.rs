@@ -270,3 +270,18 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
     }
     files
 }
+
+#[test]
+fn notebooks_know_the_types_of_the_crates_that_are_built() {
+    let types = include_str!("../../notebooks/kernel/types/Cargo.toml");
+    let own = include_str!("../../Cargo.toml");
+    let version = |manifest: &str, name: &str| {
+        let line = manifest
+            .lines()
+            .find(|line| line.starts_with(&format!("{name} = ")));
+        line.unwrap().split('"').nth(1).unwrap().to_owned()
+    };
+    for name in ["linfa", "ndarray", "polars", "rand", "rand_xoshiro"] {
+        assert_eq!(version(types, name), version(own, name), "{name}");
+    }
+}

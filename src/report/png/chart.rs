@@ -112,6 +112,14 @@ pub(super) enum Place {
     Name(String),
 }
 
+/// The numbers among places, and NaN for what is none.
+pub(super) fn numbers(places: &[Option<Place>]) -> impl Iterator<Item = f64> {
+    places.iter().map(|place| match place {
+        Some(Place::Number(value)) => *value,
+        _ => f64::NAN,
+    })
+}
+
 #[derive(Deserialize)]
 #[serde(untagged)]
 pub(super) enum Depth {

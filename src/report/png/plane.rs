@@ -5,7 +5,7 @@ use std::ops::Range;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::chart::{Axis, Chart, Depth, Kind, Place, Trace, colour};
+use super::chart::{Axis, Chart, Depth, Kind, Place, Trace, colour, numbers};
 use super::pen::{At, FINENESS, GRID, INK, Pen, SOFT_INK, TEXT, colour_at, line_colour, pixels};
 use super::scale::Scale;
 use crate::report::ReportError;
@@ -103,24 +103,14 @@ fn scales(traces: &[&Trace], axes: &[Axis; 2], pixels: [f64; 2]) -> [Scale; 2] {
     for trace in traces {
         places[0].extend(trace.x.iter().cloned());
         places[1].extend(trace.y.iter().cloned());
-        let numbers = |places: &[Option<Place>]| -> Vec<f64> {
-            let number = |place: &Option<Place>| match place {
-                Some(Place::Number(value)) => *value,
-                _ => f64::NAN,
-            };
-            places.iter().map(number).collect()
-        };
         if trace.kind == Kind::Bar {
             reach[1].push(0.0);
             let [left, right] = sides(trace, 0, 1);
-            let ends = numbers(&trace.x)
-                .into_iter()
-                .flat_map(|x| [x + left, x + right]);
+            let ends = numbers(&trace.x).flat_map(|x| [x + left, x + right]);
             reach[0].extend(ends);
         }
         if let Some(whiskers) = &trace.error_y {
             let ends = numbers(&trace.y)
-                .into_iter()
                 .zip(&whiskers.array)
                 .zip(&whiskers.array_minus);
             reach[1].extend(ends.flat_map(|((y, up), down)| [y + up, y - down]));

@@ -3,7 +3,7 @@
 use plotters::style::RGBAColor;
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::chart::{Chart, Depth, Place, Trace};
+use super::chart::{Chart, Depth, Trace, numbers};
 use super::pen::{At, GRID, Pen, SOFT_INK, TEXT, colour_at, pixels};
 use crate::report::ReportError;
 
@@ -90,11 +90,7 @@ fn places(trace: &Trace) -> Vec<[f64; 3]> {
     let Depth::Points(depths) = &trace.z else {
         return Vec::new();
     };
-    let number = |place: &Option<Place>| match place {
-        Some(Place::Number(value)) => *value,
-        _ => f64::NAN,
-    };
-    let pairs = trace.x.iter().map(number).zip(trace.y.iter().map(number));
+    let pairs = numbers(&trace.x).zip(numbers(&trace.y));
     let places = pairs
         .zip(depths)
         .map(|((x, y), z)| [x, y, z.unwrap_or(f64::NAN)]);
