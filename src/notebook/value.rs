@@ -30,14 +30,14 @@ impl<T: Debug> ShowDebug for T {
 }
 
 macro_rules! show_as_text {
-    ($($type:ty: $format:literal),*) => {$(
+    ($($type:ty),*) => {$(
         impl Show for $type {
             fn cell_html(&self) -> String {
                 format!("<pre>{}</pre>", escape(&self.cell_text()))
             }
 
             fn cell_text(&self) -> String {
-                format!($format, self)
+                self.to_string()
             }
 
             fn evcxr_display(&self) {
@@ -47,9 +47,7 @@ macro_rules! show_as_text {
     )*};
 }
 
-show_as_text!(
-    bool: "{}", usize: "{}", u32: "{}", u64: "{}", i32: "{}", i64: "{}", f32: "{}", f64: "{}", str: "{}", String: "{}"
-);
+show_as_text!(bool, usize, u32, u64, i32, i64, f32, f64, str, String);
 
 impl<S: Data<Elem: Display>, D: Dimension> Show for ArrayBase<S, D> {
     fn cell_html(&self) -> String {

@@ -38,7 +38,7 @@ pub(super) type At = (i32, i32);
 
 /// Draws on a drawing; `across` and `down` are the part of it that is still free.
 pub(super) struct Pen<'a> {
-    pub(super) root: Root<'a>,
+    root: Root<'a>,
     pub(super) across: Range<i32>,
     pub(super) down: Range<i32>,
 }
@@ -203,7 +203,7 @@ pub(super) fn pixels(css: f64) -> i32 {
     (css * f64::from(FINENESS)).round() as i32
 }
 
-pub(super) fn font(size: f64, colour: &RGBColor) -> TextStyle<'static> {
+fn font(size: f64, colour: &RGBColor) -> TextStyle<'static> {
     (FONT, pixels(size)).into_font().color(colour)
 }
 
@@ -224,11 +224,10 @@ fn diameter(marker: &Marker, point: usize) -> f64 {
 
 /// A symbol of plotly's as a polygon in a circle of radius one.
 fn outline(symbol: &str) -> Vec<(f64, f64)> {
-    let star = |radii: &[f64], turn: f64| {
-        let n = radii.len();
+    let regular = |n: usize, radius: f64, turn: f64| {
         let corner = |i: usize| {
             let angle = std::f64::consts::TAU * (i as f64 / n as f64 + turn);
-            (radii[i % n] * angle.sin(), -radii[i % n] * angle.cos())
+            (radius * angle.sin(), -radius * angle.cos())
         };
         (0..=n).map(corner).collect::<Vec<_>>()
     };
@@ -249,11 +248,11 @@ fn outline(symbol: &str) -> Vec<(f64, f64)> {
         (-ARM, -1.0),
     ];
     match symbol.trim_end_matches("-open") {
-        "square" => star(&[1.25; 4], 0.125),
-        "triangle-up" => star(&[1.25; 3], 0.0),
-        "triangle-down" => star(&[1.25; 3], 0.5),
-        "diamond" => star(&[1.3; 4], 0.0),
-        "pentagon" => star(&[1.1; 5], 0.0),
+        "square" => regular(4, 1.25, 0.125),
+        "triangle-up" => regular(3, 1.25, 0.0),
+        "triangle-down" => regular(3, 1.25, 0.5),
+        "diamond" => regular(4, 1.3, 0.0),
+        "pentagon" => regular(5, 1.1, 0.0),
         "cross" => cross,
         "x" => {
             let turned = |(x, y): (f64, f64)| {
@@ -263,6 +262,6 @@ fn outline(symbol: &str) -> Vec<(f64, f64)> {
             cross.into_iter().map(turned).collect()
         }
         "line-ew" => vec![(-1.0, 0.0), (1.0, 0.0)],
-        _ => star(&[1.0; 24], 0.0),
+        _ => regular(24, 1.0, 0.0),
     }
 }
