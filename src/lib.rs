@@ -24,7 +24,7 @@
 //! | 4 | [`report`] | the summary and its faces: HTML, JSON, PNG |
 //! | 5 | [`notebook`], [`cli`] | what a cell of a notebook shows, the command line |
 //!
-//! [`progress`], `product` and `whole_file` serve them all.
+//! [`device`], [`progress`], `product` and `whole_file` serve them all.
 //!
 //! # Invariants
 //! - One EM loop, many places for the data: it sees only [`mixture::Observations`].
@@ -45,6 +45,7 @@
     reason = "a command line prints"
 )]
 pub mod cli;
+pub mod device;
 pub mod encoder;
 pub mod frame;
 pub mod mixture;

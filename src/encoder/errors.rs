@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use super::Tower;
+use crate::device::{DeviceError, is_out_of_memory};
 
 /// A cause that another library reported.
 pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -342,27 +343,9 @@ pub enum EncoderError {
     #[error("there is no label to choose from; give at least one label and one prompt")]
     NoLabels,
 
-    /// A device that cannot be parsed.
-    #[error("there is no device called \"{got}\"; use auto, cpu, cuda or cuda:<number>")]
-    DeviceName {
-        /// What was asked for.
-        got: String,
-    },
-
-    /// CUDA was asked for, but this build has none.
-    #[error("this build has no CUDA; build it with --features cuda, or use the device cpu")]
-    CudaNotCompiled,
-
-    /// CUDA was asked for and is compiled in, but cannot be used.
-    #[error(
-        "CUDA device {index} cannot be used ({cause}); check nvidia-smi, or use the device cpu"
-    )]
-    CudaUnavailable {
-        /// The number of the device.
-        index: usize,
-        /// What the driver reported.
-        cause: Cause,
-    },
+    /// A device that cannot be used.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
 
     /// A computation that failed on the device.
     #[error(
@@ -486,12 +469,9 @@ impl EncoderError {
     pub fn is_out_of_memory(&self) -> bool {
         match self {
             EncoderError::OutOfMemory { .. } => true,
-            // The driver's error has no type here: candle boxes it, and builds without CUDA do not know it.
-            EncoderError::Inference { cause } => {
-                let text = cause.to_string();
-                let signs = ["OUT_OF_MEMORY", "out of memory", "ALLOC_FAILED"];
-                signs.iter().any(|sign| text.contains(sign))
-            }
+            EncoderError::Inference { cause } => cause
+                .downcast_ref::<candle_core::Error>()
+                .is_some_and(is_out_of_memory),
             _ => false,
         }
     }

@@ -31,6 +31,8 @@
 
 use ndarray::Array2;
 
+pub use crate::device::Device;
+
 mod attention;
 mod batching;
 mod cache;
@@ -38,7 +40,6 @@ mod checkpoint;
 mod clip;
 mod config;
 mod convolution;
-mod device;
 mod errors;
 mod files;
 mod hub;
@@ -71,7 +72,6 @@ pub use batching::{
 };
 pub use cache::EmbeddingCache;
 pub use clip::ClipEncoder;
-pub use device::Device;
 pub use errors::EncoderError;
 pub use identity::fingerprint;
 pub use load::load;

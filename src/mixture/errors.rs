@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::device::DeviceError;
+
 /// Why a mixture cannot be fitted, read or applied.
 #[derive(Debug, thiserror::Error)]
 pub enum MixtureError {
@@ -136,12 +138,31 @@ pub enum MixtureError {
     /// All sample weights are zero.
     #[error("the sample weights sum to 0; give at least one point a weight")]
     NoWeight,
+    /// The device that points are to be on cannot be used.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// A computation that failed on the device.
+    #[error(
+        "the computation failed on the device ({cause}); use the device cpu, or fewer components if it ran out of memory"
+    )]
+    Computation {
+        /// What the tensor library reported.
+        cause: Box<candle_core::Error>,
+    },
     /// Parameters that make no mixture, as read from a file.
     #[error(transparent)]
     Parameters(#[from] ParameterError),
     /// An error of the estimator framework.
     #[error(transparent)]
     Linfa(#[from] ::linfa::Error),
+}
+
+impl From<candle_core::Error> for MixtureError {
+    fn from(cause: candle_core::Error) -> Self {
+        MixtureError::Computation {
+            cause: Box::new(cause),
+        }
+    }
 }
 
 /// Why parameters make no mixture.

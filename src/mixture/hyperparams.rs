@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::kernel::BLOCK_ROWS;
 use super::{Assignment, MixtureError, VonMisesFisherMixture};
+use crate::device::Device;
 use crate::progress::{Progress, Silent};
 use crate::vmf::concentration::Prior;
 
@@ -97,6 +98,8 @@ impl Annealing {
 /// | [`empty_component`](Self::empty_component) | `Reseed` | it starts afresh at a point |
 /// | [`block_size`](Self::block_size) | 1024 | rows that a thread takes at once |
 /// | [`n_threads`](Self::n_threads) | None | those of the current pool |
+/// | [`device`](Self::device) | `Cpu` | the processor |
+/// | [`tf32`](Self::tf32) | false | products of `f32` in full |
 /// | generator | seeded with 42 | |
 #[derive(Clone)]
 pub struct VonMisesFisherMixtureParams<R>(VonMisesFisherMixtureValidParams<R>);
@@ -187,6 +190,10 @@ settings! {
     block_size: usize = BLOCK_ROWS,
     /// Threads; those of the current pool where `None`.
     n_threads: Option<usize> = None,
+    /// Where data sets are swept; see [`OnDevice`](super::OnDevice).
+    device: Device = Device::Cpu,
+    /// On a device, products of `f32` by TF32; see [`OnDevice::tf32`](super::OnDevice::tf32).
+    tf32: bool = false,
 }
 
 impl<R> VonMisesFisherMixtureParams<R> {

@@ -75,13 +75,13 @@ impl Scorer {
 pub(super) struct Kernel<F> {
     pub means: Array2<F>,
     /// The means in `f64`, where their products in the precision of the data are too coarse.
-    exact: Option<Array2<f64>>,
-    concentrations: Vec<f64>,
+    pub exact: Option<Array2<f64>>,
+    pub concentrations: Vec<f64>,
     /// The offsets less the concentrations.
-    constants: Vec<f64>,
-    assignment: Assignment,
-    inverse_temperature: f64,
-    seed: u64,
+    pub constants: Vec<f64>,
+    pub assignment: Assignment,
+    pub inverse_temperature: f64,
+    pub seed: u64,
     pub arch: Arch,
 }
 
@@ -121,8 +121,13 @@ pub(super) struct Scratch<F> {
 
 impl<F: Float> Kernel<F> {
     pub(super) fn new(scorer: &Scorer, assignment: Assignment) -> Self {
+        Self::with_precision(scorer, assignment, float(F::epsilon()))
+    }
+
+    /// A kernel for products whose last place is `epsilon`.
+    pub(super) fn with_precision(scorer: &Scorer, assignment: Assignment, epsilon: f64) -> Self {
         let largest = scorer.concentrations.iter().copied().fold(0.0, f64::max);
-        let is_coarse = largest * float(F::epsilon()) > COARSE;
+        let is_coarse = largest * epsilon > COARSE;
         Self {
             means: scorer.mean_directions.mapv(F::cast),
             exact: is_coarse.then(|| scorer.mean_directions.clone()),
@@ -151,12 +156,7 @@ impl<F: Float> Kernel<F> {
         into: &mut Statistics,
     ) {
         self.cosines(block, &mut scratch.shares);
-        let count = self.arch.dispatch(ShareOut {
-            kernel: self,
-            block,
-            shares: &mut scratch.shares,
-            into,
-        });
+        let count = self.share_out(block, &mut scratch.shares, into);
         if count > SPARSE * scratch.shares.len() as f64 {
             if scratch.sums.is_empty() {
                 scratch.sums = Array2::zeros(self.means.dim());
@@ -175,6 +175,22 @@ impl<F: Float> Kernel<F> {
             }
         }
         sum_entries(self.arch, block, &scratch.entries, &mut into.resultants);
+    }
+
+    /// Turns products with the means, `(n_rows, n_components)`, into what each row counts with in the resultants, adds all
+    /// statistics but these, and counts the shares that are not zero.
+    pub(super) fn share_out(
+        &self,
+        block: &Block<'_, F>,
+        shares: &mut Array2<F>,
+        into: &mut Statistics,
+    ) -> f64 {
+        self.arch.dispatch(ShareOut {
+            kernel: self,
+            block,
+            shares,
+            into,
+        })
     }
 
     /// Responsibilities `(n_rows, n_components)` and log-likelihoods `(n_rows,)` against the uniform measure.
@@ -262,8 +278,7 @@ impl<F: Float> Kernel<F> {
     }
 }
 
-/// Turns the cosines of a block into shares, adds all statistics but the resultants, and counts the shares that are
-/// not zero.
+/// [`Kernel::share_out`].
 struct ShareOut<'a, 'b, F> {
     kernel: &'a Kernel<F>,
     block: &'a Block<'b, F>,

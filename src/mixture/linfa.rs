@@ -29,7 +29,7 @@ impl<F: Float, D: Data<Elem = F>, T: AsTargets, R: Rng + Clone + Sync>
         &self,
         dataset: &DatasetBase<ArrayBase<D, Ix2>, T>,
     ) -> Result<Self::Object, MixtureError> {
-        self.fit_observations(&observations(dataset)?.block_size(self.block_size()))
+        self.fit_observations(&*self.place(observations(dataset)?)?)
     }
 }
 
@@ -71,7 +71,7 @@ impl<'a, F: Float, D: Data<Elem = F>, T: AsTargets, R: Rng + Clone + Sync>
         model: Self::ObjectIn,
         dataset: &'a DatasetBase<ArrayBase<D, Ix2>, T>,
     ) -> Result<Self::ObjectOut, MixtureError> {
-        self.step(model, &observations(dataset)?.block_size(self.block_size()))
+        self.step(model, &*self.place(observations(dataset)?)?)
     }
 }
 

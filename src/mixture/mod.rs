@@ -7,6 +7,7 @@
 //! The one EM loop sees data only through [`Observations`]: it sends a model and gets [`Statistics`] back.
 
 mod bounds;
+mod device;
 mod errors;
 mod fit;
 mod hierarchy;
@@ -25,6 +26,7 @@ mod spherical_kmeans;
 mod statistics;
 
 pub use bounds::ClusterMemory;
+pub use device::OnDevice;
 pub use errors::{MixtureError, ParameterError, Warning};
 pub use hierarchy::Merge;
 pub use hyperparams::{

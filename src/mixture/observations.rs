@@ -182,6 +182,14 @@ impl<R: Rows> Points<R> {
         Ok(concatenate(Axis(0), &views).expect("blocks have the same width"))
     }
 
+    /// Total weight of the points.
+    pub(super) fn total_weight(&self) -> f64 {
+        match &self.sample_weights {
+            Some(weights) => weights.sum(),
+            None => self.n_samples() as f64,
+        }
+    }
+
     pub(super) fn check(&self, scorer: &Scorer) -> Result<(), MixtureError> {
         let (got, expected) = (self.dimension(), scorer.mean_directions.ncols());
         if got == expected {

@@ -114,11 +114,13 @@ impl<R: Rng + Clone + Sync> VonMisesFisherMixtureParams<R> {
         let sample = rows.slice(ndarray::s![..;step, ..]);
         let mut candidates: Vec<Candidate> = Vec::with_capacity(sizes.len());
         let mut best: Option<(f64, VonMisesFisherMixture)> = None;
+        let &first = sizes.first().ok_or(MixtureError::NoComponents)?;
+        let params = self.clone().n_components(first).check()?;
+        let observations = params.place(InMemory::new(rows, None)?)?;
         for &n_components in &sizes {
             let start = Instant::now();
             let params = self.clone().n_components(n_components).check()?;
-            let observations = InMemory::new(rows, None)?.block_size(params.block_size());
-            let model = params.fit_observations(&observations)?;
+            let model = params.fit_observations(&*observations)?;
             let seconds = start.elapsed().as_secs_f64();
             let log_likelihood = model.score(rows)?;
             let (bic, aic) = model.criteria(rows.nrows(), log_likelihood);
@@ -144,7 +146,7 @@ impl<R: Rng + Clone + Sync> VonMisesFisherMixtureParams<R> {
                 .progress()
                 .update("numbers of components", candidates.len(), sizes.len());
         }
-        let (_, model) = best.ok_or(MixtureError::NoComponents)?;
+        let (_, model) = best.expect("at least one number of components");
         Ok(Selection {
             candidates,
             criterion,
@@ -181,8 +183,8 @@ impl<R: Rng + Clone + Sync> VonMisesFisherMixtureParams<R> {
                 rows.select(Axis(0), &pick(own)),
                 rows.select(Axis(0), &pick(others)),
             );
-            let observations = InMemory::new(train.view(), None)?.block_size(params.block_size());
-            params.fit_observations(&observations)?.score(test.view())
+            let observations = params.place(InMemory::new(train.view(), None)?)?;
+            params.fit_observations(&*observations)?.score(test.view())
         };
         (0..n_folds).map(score).collect()
     }
@@ -201,12 +203,12 @@ impl<R: Rng + Clone + Sync> VonMisesFisherMixtureParams<R> {
             return Err(MixtureError::Seeds { n_seeds });
         }
         let params = self.clone().check()?;
-        let observations = InMemory::new(rows, None)?.block_size(params.block_size());
+        let observations = params.place(InMemory::new(rows, None)?)?;
         let mut seeds = params.rng().clone();
         let labels = (0..n_seeds)
             .map(|_| {
                 let rng = Xoshiro256Plus::seed_from_u64(seeds.r#gen());
-                let model = Run::new(&params, &observations, rng).fit(1)?;
+                let model = Run::new(&params, &*observations, rng).fit(1)?;
                 Ok(model.assign(rows)?.to_vec())
             })
             .collect::<Result<Vec<_>, MixtureError>>()?;

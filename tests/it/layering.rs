@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 /// Folder or file below `src`, its layer, and the outside crates it may name besides `std` and those of the
 /// layers below it in the same list.
-const LAYERS: [(&str, usize, &[&str]); 12] = [
+const LAYERS: [(&str, usize, &[&str]); 13] = [
+    ("device", 0, &["candle_core", "thiserror"]),
     ("product.rs", 0, &["gemm", "linfa", "ndarray"]),
     ("progress.rs", 0, &[]),
     ("whole_file.rs", 0, &["tempfile"]),
@@ -25,7 +26,11 @@ const LAYERS: [(&str, usize, &[&str]); 12] = [
             "thiserror",
         ],
     ),
-    ("mixture", 1, &["linfa", "pulp", "rayon", "schemars"]),
+    (
+        "mixture",
+        1,
+        &["candle_core", "linfa", "pulp", "rayon", "schemars"],
+    ),
     (
         "encoder",
         2,
@@ -90,7 +95,7 @@ const LAYERS: [(&str, usize, &[&str]); 12] = [
 ];
 
 /// These stand beside the layers and serve all of them.
-const SHARED: [&str; 3] = ["product", "progress", "whole_file"];
+const SHARED: [&str; 4] = ["device", "product", "progress", "whole_file"];
 
 /// `lib.rs` ties the layers together and re-exports what notebooks need.
 const FACADE: &str = "lib.rs";

@@ -1,6 +1,7 @@
 //! The integration tests, one binary.
 
 mod cli;
+mod device;
 mod embed;
 mod encoder;
 mod frame;
