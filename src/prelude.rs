@@ -1,6 +1,9 @@
 //! What a program or a notebook needs: `use vmfmix::prelude::*;`.
 
-pub use crate::encoder::{self, ClipEncoder, Device, Encoder, PromptTemplate, ZeroShotLabels};
+pub use crate::device::Device;
+pub use crate::encoder::{
+    self, ClipEncoder, Encoder, Placement, Precision, PromptTemplate, ZeroShotLabels,
+};
 pub use crate::frame::{
     EmbedOptions, Embeddings, FrameExt, Shards, io, label_components, modality_gap,
 };

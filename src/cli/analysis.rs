@@ -17,6 +17,7 @@ use serde::Serialize;
 use super::args::{DataArgs, MixtureArgs, SizeArgs};
 use super::inputs::{IMAGE, ITEM, Inputs, LABEL, MODALITY, Notes, TEXT, embedded, strings};
 use super::values::Sizes;
+use crate::device::Device;
 use crate::encoder::ZeroShotLabels;
 use crate::frame::{EMBEDDING, EMBEDDING_ERROR, Embeddings, FrameExt, io};
 use crate::mixture::{Selection, VonMisesFisherMixture};
@@ -39,6 +40,8 @@ pub(super) struct Analysis {
     pub names: Option<ZeroShotLabels>,
     /// What else to know to repeat it: the encoder, the source.
     pub settings: Vec<(&'static str, String)>,
+    /// Where a mixture is fitted.
+    pub device: Device,
     /// Who is told how far it is.
     pub progress: Arc<dyn Progress>,
 }
@@ -54,7 +57,9 @@ impl Analysis {
         let mut settings = vec![("data", inputs.description.clone())];
         if items.text_file.is_some() || items.image_dir.is_some() {
             settings.push(("encoder", items.clip_model.clone()));
+            settings.push(("precision", items.precision.to_string()));
         }
+        settings.push(("device", items.device.resolve()?.to_string()));
         let Notes {
             truncated,
             gap_before,
@@ -80,6 +85,7 @@ impl Analysis {
             captions: captions(&inputs.frame)?,
             frame: inputs.frame,
             settings,
+            device: items.device,
             progress,
         })
     }
@@ -95,7 +101,13 @@ impl Analysis {
         let embeddings = kept.embeddings(EMBEDDING)?;
         let (train, test) = split(kept.height(), args.test_split, args.random_state);
         let start = Instant::now();
-        let params = args.params(size.n_components, &train, kept.height(), &self.progress)?;
+        let params = args.params(
+            size.n_components,
+            &train,
+            kept.height(),
+            self.device,
+            &self.progress,
+        )?;
         let rows = embeddings.view().select(Axis(0), &train);
         let (model, selection) = match &size.select {
             Some(Sizes(sizes)) => {

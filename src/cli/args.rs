@@ -15,7 +15,7 @@ use super::values::{
     Prompts, Sizes, Start, annealing, assignment, concentration, concentrations, criterion,
     dimension, empty_component, not_negative, positive, prior, share, size, tower,
 };
-use crate::encoder::{DEFAULT_BATCH_SIZE, Device, Tower};
+use crate::encoder::{DEFAULT_BATCH_SIZE, Device, Precision, Tower};
 use crate::mixture::{Annealing, Assignment, BLOCK_ROWS, Concentration, Criterion, EmptyComponent};
 use crate::report::schemas;
 use crate::vmf::concentration::Prior;
@@ -86,9 +86,12 @@ pub(super) struct ItemArgs {
         default_value = "ViT-B/32"
     )]
     pub clip_model: String,
-    /// Where the encoder runs: auto, cpu or cuda[:N]
+    /// Where the encoder runs and the mixture is fitted: auto, cpu or cuda[:N]
     #[arg(long, default_value = "auto")]
     pub device: Device,
+    /// In what a GPU takes the encoder's products: f32, or f16 or bf16, which are several times as fast
+    #[arg(long, value_name = "TYPE", default_value = "f32")]
+    pub precision: Precision,
     /// Items that go through the encoder at once
     #[arg(long, value_name = "N", alias = "batch_size", default_value_t = DEFAULT_BATCH_SIZE)]
     pub batch_size: NonZeroUsize,
@@ -187,6 +190,9 @@ pub(super) struct MixtureArgs {
     /// Rows that a thread takes at once
     #[arg(long, value_name = "N", alias = "block_size", default_value_t = BLOCK_ROWS, value_parser = positive)]
     pub block_size: usize,
+    /// On a GPU, fit by TF32: several times as fast, mean directions off by 2e-5, concentrations by 1e-4 of themselves
+    #[arg(long)]
+    pub tf32: bool,
     /// Threads of the fit; all cores where not given
     #[arg(long, value_name = "N", alias = "n_threads", value_parser = positive)]
     pub n_threads: Option<usize>,

@@ -77,6 +77,7 @@ pub(super) fn run(args: &DemoArgs) -> Result<()> {
                 "encoder",
                 "tiny-clip, a toy trained on drawn shapes".to_owned(),
             )],
+            device: Device::Auto,
             progress: progress.clone(),
         };
         let folder = output.join(name);

@@ -20,7 +20,7 @@ use super::inputs;
 use super::progress::listener;
 use super::sources::Source;
 use super::{Interrupted, interrupt};
-use crate::encoder::{self, Encoder, EncoderError, fingerprint};
+use crate::encoder::{Encoder, EncoderError, fingerprint};
 use crate::frame::{EMBEDDING, EMBEDDING_ERROR, FrameError, io};
 use crate::progress::Progress;
 use crate::whole_file::write_whole;
@@ -33,13 +33,14 @@ pub(super) fn run(args: &EmbedArgs) -> Result<()> {
         "{}: both --cache and --output; give two files",
         args.output.display()
     );
+    args.items.announce_device()?;
     let sources = Source::of(args)?;
     let cache = args.items.cache()?;
     ensure!(
         sources.iter().any(|source| source.height() > 0),
         "nothing to embed: no rows"
     );
-    let encoder = encoder::load(&args.items.clip_model, args.items.device)?;
+    let encoder = args.items.encoder()?;
     for source in &sources {
         inputs::check_tower(&*encoder, source.tower)?;
     }

@@ -18,6 +18,7 @@ use crate::vmf::VonMisesFisher;
 
 pub(super) fn run(args: &FitArgs) -> Result<()> {
     let output = OutputFolder::new(&args.output.output_dir)?;
+    args.data.items.announce_device()?;
     let progress = listener(args.data.items.quiet);
     let share = match args.needs_memory() {
         true => args.output.memory_share.max(SHARE_IN_NEED),

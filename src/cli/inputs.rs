@@ -10,7 +10,10 @@ use polars::prelude::*;
 
 use super::args::{DataArgs, ItemArgs, NameArgs};
 use super::vectors::Vectors;
-use crate::encoder::{self, EmbeddingCache, Encoder, PromptTemplate, Tower, ZeroShotLabels};
+use crate::device::Device;
+use crate::encoder::{
+    self, EmbeddingCache, Encoder, Placement, PromptTemplate, Tower, ZeroShotLabels,
+};
 use crate::frame::{
     EMBEDDING, EMBEDDING_ERROR, EMBEDDING_TRUNCATED, EmbedOptions, Embeddings, FrameExt, io,
     modality_gap,
@@ -86,9 +89,7 @@ pub(super) fn load(
         _ => args.items.cache()?,
     };
     let is_needed = texts.is_some() || images.is_some() || words.is_some();
-    let encoder = is_needed
-        .then(|| encoder::load(&args.items.clip_model, args.items.device))
-        .transpose()?;
+    let encoder = is_needed.then(|| args.items.encoder()).transpose()?;
     if let Some(encoder) = &encoder {
         // Before the other kind is embedded in vain.
         if texts.is_some() || words.is_some() {
@@ -159,6 +160,32 @@ impl ItemArgs {
         let texts = self.text_file.as_ref().map(io::text_file).transpose()?;
         let images = self.image_dir.as_ref().map(io::image_folder).transpose()?;
         Ok((texts, images))
+    }
+
+    /// The model that is named, where it is to run.
+    pub(super) fn encoder(&self) -> Result<Box<dyn Encoder>> {
+        let placement = Placement {
+            device: self.device,
+            precision: self.precision,
+        };
+        Ok(encoder::load(&self.clip_model, placement)?)
+    }
+
+    /// Says where the work is done, if it is on a GPU or this build would have taken one.
+    pub(super) fn announce_device(&self) -> Result<()> {
+        let device = self.device.resolve()?;
+        if self.quiet {
+            return Ok(());
+        }
+        if let Some(name) = self.device.hardware()? {
+            eprintln!("device: {device} ({name})");
+        } else if cfg!(feature = "cuda")
+            && self.device == Device::Auto
+            && let Err(reason) = Device::Cuda(0).resolve()
+        {
+            eprintln!("device: {device}; {reason}");
+        }
+        Ok(())
     }
 
     /// The cache that is named.

@@ -54,32 +54,35 @@ pub(super) fn run(
     let start = Instant::now();
     let params = args
         .mixture
-        .params(args.size.n_components, &train, present.len(), progress)?
+        .params(
+            args.size.n_components,
+            &train,
+            present.len(),
+            args.data.items.device,
+            progress,
+        )?
         .check()?;
-    let points = |chosen: &[usize]| -> Result<_, FrameError> {
-        Ok(shards
-            .points(places(chosen))?
-            .block_size(params.block_size()))
-    };
-    let train_points = points(&train)?;
+    let points = |chosen: &[usize]| -> Result<_, FrameError> { shards.points(places(chosen)) };
+    let train_points = params.place(points(&train)?)?;
     let model = params
-        .fit_observations(&train_points)
+        .fit_observations(&*train_points)
         .with_context(|| format!("cannot fit {} points", train.len()))?;
     let seconds = start.elapsed().as_secs_f64();
     // At once: what comes after a long fit may fail.
     output.write_json("model_parameters.json", &model)?;
-    let held_out = (!test.is_empty()).then(|| points(&test)).transpose()?;
+    let held_out = (!test.is_empty()).then(|| -> Result<_> { Ok(params.place(points(&test)?)?) });
+    let held_out = held_out.transpose()?;
     let population = Population {
         n_train: train.len(),
         n_test: test.len(),
-        train_log_likelihood: Some(model.score_observations(&train_points)?),
+        train_log_likelihood: Some(model.score_observations(&*train_points)?),
         test_log_likelihood: held_out
-            .as_ref()
+            .as_deref()
             .map(|points| model.score_observations(points))
             .transpose()?,
         single_log_likelihood: model
             .collapse()
-            .score_observations(held_out.as_ref().unwrap_or(&train_points))?,
+            .score_observations(held_out.as_deref().unwrap_or(&*train_points))?,
     };
     let (seen, n_skipped) = assign(
         &vectors,

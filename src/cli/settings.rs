@@ -12,18 +12,20 @@ use super::args::MixtureArgs;
 use super::inputs::strings;
 use super::predict::read_model;
 use super::values::Start;
+use crate::device::Device;
 use crate::frame::{EMBEDDING, FrameExt, io};
 use crate::mixture::{InitMethod, VonMisesFisherMixture, VonMisesFisherMixtureParams};
 use crate::progress::Progress;
 use crate::report::ReportBuilder;
 
 impl MixtureArgs {
-    /// The settings of a fit of so many components to these of `n` points.
+    /// The settings of a fit of so many components to these of `n` points, on a device.
     pub(super) fn params(
         &self,
         n_components: usize,
         train: &[usize],
         n: usize,
+        device: Device,
         progress: &Arc<dyn Progress>,
     ) -> Result<VonMisesFisherMixtureParams<Xoshiro256Plus>> {
         let rng = Xoshiro256Plus::seed_from_u64(self.random_state);
@@ -42,6 +44,8 @@ impl MixtureArgs {
             .empty_component(self.empty_component)
             .block_size(self.block_size)
             .n_threads(self.n_threads)
+            .device(device)
+            .tf32(self.tf32)
             .progress(progress.clone()))
     }
 
@@ -61,6 +65,10 @@ impl MixtureArgs {
                 .map(|annealing| ("annealing", format!("{annealing:?}"))),
         );
         settings.extend(self.prior.map(|prior| ("prior", format!("{prior:?}"))));
+        settings.extend(
+            self.tf32
+                .then(|| ("products on a GPU", "by TF32".to_owned())),
+        );
         settings.extend(
             self.noise_component
                 .then(|| ("noise component", "yes".to_owned())),

@@ -1,8 +1,9 @@
 //! Where the heavy work is done, chosen by name: shared by the encoders and the mixtures.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 #[cfg(feature = "cuda")]
 pub(crate) mod launch;
@@ -96,15 +97,31 @@ impl Device {
     }
 }
 
-/// A CUDA device with a stream of its own, so that it may be used from any thread.
+/// CUDA devices that have been opened, each with one stream, which any thread may use, and with its compiled kernels.
+static OPENED: Mutex<BTreeMap<usize, candle_core::Device>> = Mutex::new(BTreeMap::new());
+
 fn open_cuda(index: usize) -> Result<candle_core::Device, DeviceError> {
     if !candle_core::utils::cuda_is_available() {
         return Err(DeviceError::NotCompiled);
     }
-    candle_core::Device::new_cuda_with_stream(index).map_err(|cause| DeviceError::Unavailable {
+    let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(device) = opened.get(&index) {
+        return Ok(device.clone());
+    }
+    let device = candle_core::Device::new_cuda_with_stream(index);
+    let device = device.map_err(|cause| DeviceError::Unavailable {
         index,
-        cause: Box::new(cause),
-    })
+        cause: Box::new(without_backtrace(cause)),
+    })?;
+    opened.insert(index, device.clone());
+    Ok(device)
+}
+
+fn without_backtrace(error: candle_core::Error) -> candle_core::Error {
+    match error {
+        candle_core::Error::WithBacktrace { inner, .. } => without_backtrace(*inner),
+        error => error,
+    }
 }
 
 /// Bytes that are free on a device; `None` where nothing is known, as for the processor.

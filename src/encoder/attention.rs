@@ -5,7 +5,6 @@
 //! Tokens are few (50 in ViT-B/32, at most 77 in a text), so the scores of a few queries fit into the nearest cache: on
 //! the processor each image or text is one task, and nothing of size `(b, h, t, t)` is ever stored.
 
-use candle_core::{D, Device, Result, Tensor};
 use pulp::{Arch, Simd, WithSimd};
 
 use super::kernels::exp;
@@ -43,33 +42,6 @@ pub(super) fn attention(qkv: &[f32], bias: &[f32], attention: Attention<'_>, out
             attention,
         });
     }
-}
-
-/// The same by the operations of any device: `(b, t, 3 w)` with their bias, to `(b, t, w)`.
-///
-/// `mask`, whose last axes are `(t, t)`, is added to the scores: minus infinity where a token may not look.
-pub(super) fn plain_attention(qkv: &Tensor, heads: usize, mask: Option<&Tensor>) -> Result<Tensor> {
-    let (b, t, width) = qkv.dims3()?;
-    let d = width / 3 / heads;
-    let qkv = qkv
-        .reshape((b, t, 3, heads, d))?
-        .permute((2, 0, 3, 1, 4))?
-        .contiguous()?;
-    let (q, k, v) = (qkv.get(0)?, qkv.get(1)?, qkv.get(2)?);
-    let scores = ((q * (d as f64).powf(-0.5))?).matmul(&k.transpose(D::Minus2, D::Minus1)?)?;
-    let scores = match mask {
-        Some(mask) => scores.broadcast_add(mask)?,
-        None => scores,
-    };
-    let mixed = candle_nn::ops::softmax_last_dim(&scores)?.matmul(&v)?;
-    mixed.transpose(1, 2)?.reshape((b, t, width / 3))
-}
-
-/// 0 on and below the diagonal, minus infinity above: `(t, t)`.
-pub(super) fn causal_mask(tokens: usize, device: &Device) -> Result<Tensor> {
-    let rows = (0..tokens)
-        .flat_map(|i| (0..tokens).map(move |j| if j > i { f32::NEG_INFINITY } else { 0.0 }));
-    Tensor::from_iter(rows, device)?.reshape((tokens, tokens))
 }
 
 /// One image or text: `(t, 3 w)` to `(t, w)`.
@@ -204,6 +176,7 @@ fn softmax(scores: &mut [f32]) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::any_device::{self, Mask};
     use super::super::kernels::floats;
     use super::super::kernels::tests::{largest_difference, numbers};
     use super::*;
@@ -213,10 +186,7 @@ mod tests {
         for (tokens, heads, d) in [(50, 3, 64), (17, 2, 5), (4, 1, 16), (1, 2, 8)] {
             let qkv = (numbers(&[2, tokens, 3 * heads * d], 0.0) * 0.3).unwrap();
             let bias = numbers(&[3 * heads * d], 1.0);
-            let sum = qkv.broadcast_add(&bias).unwrap();
-            let (qkv, bias) = (floats(&qkv).unwrap(), floats(&bias).unwrap());
-            for causal in [false, true] {
-                let mask = causal.then(|| causal_mask(tokens, &Device::Cpu).unwrap());
+            for (causal, mask) in [(false, Mask::None), (true, Mask::Causal)] {
                 let mut fused = vec![0.0; 2 * tokens * heads * d];
                 let all = Attention {
                     tokens,
@@ -224,8 +194,9 @@ mod tests {
                     causal,
                     relative: None,
                 };
-                attention(&qkv, &bias, all, &mut fused);
-                let plain = plain_attention(&sum, heads, mask.as_ref()).unwrap();
+                let (values, biases) = (floats(&qkv).unwrap(), floats(&bias).unwrap());
+                attention(&values, &biases, all, &mut fused);
+                let plain = any_device::attention(&qkv, &bias, heads, mask).unwrap();
                 let error = largest_difference(&fused, &plain);
                 assert!(
                     error < 2e-5,

@@ -14,6 +14,7 @@ use candle_core::{DType, Device, Tensor};
 
 use super::kernels::floats;
 use super::naming::{Naming, Place};
+use super::placement::Opened;
 use super::{EncoderError, pickle};
 
 /// What training in parallel puts before every name.
@@ -38,7 +39,7 @@ pub(super) struct Checkpoint {
     /// For each tensor its shard and its name there.
     index: HashMap<String, (usize, String)>,
     naming: Naming,
-    device: Device,
+    opened: Opened,
     /// Names of the tensors that have been read.
     read: Mutex<HashSet<String>>,
 }
@@ -66,7 +67,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// [`EncoderError::Unreadable`], [`EncoderError::Checkpoint`], [`EncoderError::PickledCode`].
-    pub(super) fn open(paths: &[PathBuf], device: &Device) -> Result<Self, EncoderError> {
+    pub(super) fn open(paths: &[PathBuf], opened: &Opened) -> Result<Self, EncoderError> {
         let shards = paths
             .iter()
             .map(|path| Shard::open(path))
@@ -82,7 +83,7 @@ impl Checkpoint {
             naming: Naming::of(|name| index.contains_key(name)),
             shards,
             index,
-            device: device.clone(),
+            opened: opened.clone(),
             read: Mutex::default(),
         })
     }
@@ -217,10 +218,19 @@ impl<'a> Weights<'a> {
             });
         }
         drop(values);
-        Ok(tensor.to_device(&self.checkpoint.device)?)
+        Ok(tensor.to_device(&self.checkpoint.opened.device)?)
     }
 
-    /// The transpose, `(inputs, outputs)`, of the tensor `name` of shape `(outputs, inputs)`.
+    /// A matrix that is to stand in products, in the precision of these.
+    ///
+    /// # Errors
+    /// [`EncoderError::Inference`].
+    pub(super) fn for_products(&self, matrix: Tensor) -> Result<Tensor, EncoderError> {
+        let dtype = self.checkpoint.opened.dtype;
+        Ok(matrix.to_dtype(dtype)?.contiguous()?)
+    }
+
+    /// The transpose, `(inputs, outputs)`, of the tensor `name` of shape `(outputs, inputs)`, for products.
     ///
     /// # Errors
     /// As [`tensor`](Self::tensor).
@@ -229,7 +239,7 @@ impl<'a> Weights<'a> {
         name: &str,
         shape: &[usize; 2],
     ) -> Result<Tensor, EncoderError> {
-        Ok(self.tensor(name, shape)?.t()?.contiguous()?)
+        self.for_products(self.tensor(name, shape)?.t()?)
     }
 
     /// The shape of the tensor `name`.
@@ -265,8 +275,8 @@ impl<'a> Weights<'a> {
     }
 
     /// Where new tensors belong.
-    pub(super) fn device(&self) -> &Device {
-        &self.checkpoint.device
+    pub(super) fn opened(&self) -> &Opened {
+        &self.checkpoint.opened
     }
 
     /// The tensor in the shape that Hugging Face gives it.
@@ -322,7 +332,8 @@ mod tests {
     use super::*;
 
     fn open(path: &Path) -> Result<Checkpoint, String> {
-        Checkpoint::open(&[path.into()], &Device::Cpu).map_err(|error| error.to_string())
+        Checkpoint::open(&[path.into()], &Opened::processor(DType::F32))
+            .map_err(|error| error.to_string())
     }
 
     fn saved(folder: &Path, tensors: &[(&str, Tensor)]) -> PathBuf {

@@ -13,11 +13,14 @@ use super::files::{ConfigFile, ModelFiles};
 use super::hub::HubRepository;
 use super::kernels::{floats, items_per_task};
 use super::modified_resnet::ModifiedResNet;
+use super::placement::Opened;
 use super::rows::unit_rows;
 use super::text_transformer::TextTransformer;
 use super::tokenizer::{TokenBatch, Tokenizer};
 use super::vision_transformer::{CHANNELS, VisionTransformer};
-use super::{Device, Encoder, EncoderError, Picture, Preprocessing, Tokens, Tower, open_clip};
+use super::{
+    Device, Encoder, EncoderError, Picture, Placement, Preprocessing, Tokens, Tower, open_clip,
+};
 
 /// A CLIP model.
 ///
@@ -33,7 +36,7 @@ use super::{Device, Encoder, EncoderError, Picture, Preprocessing, Tokens, Tower
 pub struct ClipEncoder {
     name: String,
     pub(super) dimension: usize,
-    device: candle_core::Device,
+    pub(super) device: candle_core::Device,
     pub(super) vision: VisionTower,
     pub(super) text: TextTransformer,
     tokenizer: Tokenizer,
@@ -54,22 +57,23 @@ impl ClipEncoder {
     ///
     /// # Errors
     /// Any [`EncoderError`] about names, files, the network or the device.
-    pub fn load(model: &str, device: Device) -> Result<Self, EncoderError> {
+    pub fn load(model: &str, placement: impl Into<Placement>) -> Result<Self, EncoderError> {
+        let placement = placement.into();
         let folder = Path::new(model);
         if folder.is_dir() {
-            return Self::from_folder(folder, device);
+            return Self::from_folder(folder, placement);
         }
         let (hub, name) = HubRepository::of_model(model)?;
-        Self::from_hub(&hub, name, device)
+        Self::from_hub(&hub, name, placement)
     }
 
     /// Loads a model from its repository.
     pub(super) fn from_hub(
         hub: &HubRepository,
         name: &str,
-        device: Device,
+        placement: Placement,
     ) -> Result<Self, EncoderError> {
-        Self::from_files(&ModelFiles::from_hub(hub)?, name, device)
+        Self::from_files(&ModelFiles::from_hub(hub)?, name, placement)
     }
 
     /// Loads a model from a folder in the layout of Hugging Face (`config.json`, `model.safetensors` or
@@ -92,18 +96,33 @@ impl ClipEncoder {
     /// assert!((embeddings.row(0).dot(&embeddings.row(0)) - 1.0).abs() < 1e-5);
     /// # Ok::<(), vmfmix::encoder::EncoderError>(())
     /// ```
-    pub fn from_folder(folder: &Path, device: Device) -> Result<Self, EncoderError> {
+    pub fn from_folder(
+        folder: &Path,
+        placement: impl Into<Placement>,
+    ) -> Result<Self, EncoderError> {
         let name = folder.file_name().unwrap_or(folder.as_os_str());
         Self::from_files(
             &ModelFiles::in_folder(folder)?,
             &name.to_string_lossy(),
-            device,
+            placement.into(),
         )
     }
 
-    fn from_files(files: &ModelFiles, name: &str, device: Device) -> Result<Self, EncoderError> {
-        let device = device.open()?;
-        let checkpoint = Checkpoint::open(&files.weights, &device)?;
+    fn from_files(
+        files: &ModelFiles,
+        name: &str,
+        placement: Placement,
+    ) -> Result<Self, EncoderError> {
+        Self::from_opened(files, name, placement.open()?)
+    }
+
+    /// Loads a model for a device that is open.
+    pub(super) fn from_opened(
+        files: &ModelFiles,
+        name: &str,
+        opened: Opened,
+    ) -> Result<Self, EncoderError> {
+        let checkpoint = Checkpoint::open(&files.weights, &opened)?;
         let weights = checkpoint.weights();
         let (config, preprocessing) = match &files.config {
             ConfigFile::HuggingFace(path) => (ClipConfig::from_file(path)?, None),
@@ -140,7 +159,7 @@ impl ClipEncoder {
                 }
             },
             text: TextTransformer::load(&weights, text, dimension)?,
-            device,
+            device: opened.device,
             tokenizer,
             preprocessing,
             logit_scale: logit_scale.exp(),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use super::Tower;
+use super::{Precision, Tower};
 use crate::device::{DeviceError, is_out_of_memory};
 
 /// A cause that another library reported.
@@ -346,6 +346,22 @@ pub enum EncoderError {
     /// A device that cannot be used.
     #[error(transparent)]
     Device(#[from] DeviceError),
+
+    /// A precision that cannot be parsed.
+    #[error("there is no precision called \"{got}\"; use f32, f16 or bf16")]
+    PrecisionName {
+        /// What was asked for.
+        got: String,
+    },
+
+    /// Half precision on the processor.
+    #[error(
+        "the processor computes in f32, not in {precision}; leave the precision at f32, or use a CUDA device"
+    )]
+    HalfOnProcessor {
+        /// What was asked for.
+        precision: Precision,
+    },
 
     /// A computation that failed on the device.
     #[error(

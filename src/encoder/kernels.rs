@@ -3,7 +3,7 @@
 //! As single tensor operations, a bias, an activation, a residual or a normalisation each reads and writes the whole
 //! activation once, in freshly allocated memory. Here a task takes a few images or texts through the whole tower in
 //! buffers that it keeps, and each of these is one pass over rows that are still in cache, for whatever vector unit the
-//! machine has. Other devices use their own operations ([`plain`]); tests hold the first against the second.
+//! machine has. `any_device` has the same for other devices; tests hold the first against the second.
 //!
 //! # References
 //! 1. M. Abramowitz, I. Stegun, *Handbook of Mathematical Functions*, 1964, formula 7.1.26: erf within 1.5e-7.
@@ -37,7 +37,7 @@ pub(super) enum Activation {
 }
 
 /// The slope that makes a logistic curve resemble the normal distribution function.
-const QUICK_GELU_SLOPE: f32 = 1.702;
+pub(super) const QUICK_GELU_SLOPE: f32 = 1.702;
 
 /// Rows of activations that a task takes through a tower: their products are nearly as fast as larger ones, and what
 /// lies between two products stays in the nearest shared cache.
@@ -275,29 +275,11 @@ pub(super) fn add_bias(x: &mut [f32], bias: &[f32]) {
     }
 }
 
-/// The same by the operations of any device.
-pub(super) mod plain {
-    use candle_core::{Result, Tensor};
-
-    use super::{Activation, QUICK_GELU_SLOPE};
-
-    pub(in super::super) fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
-        match activation {
-            Activation::Gelu => x.gelu_erf(),
-            Activation::GeluTanh => x.gelu(),
-            Activation::Relu => x.relu(),
-            Activation::QuickGelu => {
-                let gate = candle_nn::ops::sigmoid(&(x * f64::from(QUICK_GELU_SLOPE))?)?;
-                x * gate
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use candle_core::{DType, Device};
 
+    use super::super::any_device;
     use super::*;
 
     /// Numbers between -4 and 4 that repeat only after a long while.
@@ -347,7 +329,6 @@ pub(super) mod tests {
     #[test]
     fn activations_are_the_plain_ones() {
         let (x, bias) = (numbers(&[36, 33], 0.0), numbers(&[33], 1.0));
-        let sum = x.broadcast_add(&bias).unwrap();
         for activation in [
             Activation::Gelu,
             Activation::GeluTanh,
@@ -356,7 +337,7 @@ pub(super) mod tests {
         ] {
             let mut fused = owned(&x);
             bias_activation(&mut fused, &owned(&bias), activation);
-            let plain = plain::activate(&sum, activation).unwrap();
+            let plain = any_device::bias_activation(&x, &bias, activation).unwrap();
             assert!(largest_difference(&fused, &plain) < 2e-6, "{activation:?}");
         }
     }
@@ -365,7 +346,7 @@ pub(super) mod tests {
     fn bias_and_residual_are_added() {
         let (x, y) = (numbers(&[36, 33], 0.0), numbers(&[36, 33], 5.0));
         let bias = numbers(&[33], 1.0);
-        let plain = x.broadcast_add(&bias).and_then(|sum| sum + &y).unwrap();
+        let plain = any_device::add_with_bias(&x, &y, &bias).unwrap();
         let mut fused = owned(&x);
         add_with_bias(&mut fused, &owned(&y), &owned(&bias));
         assert!(largest_difference(&fused, &plain) < 2e-6);

@@ -7,7 +7,7 @@ use super::files::{CONFIG, Folder, Source};
 use super::hub::HubRepository;
 use super::sentence::{MODULES, SentenceEncoder, is_family};
 use super::siglip::{SIGLIP, SiglipEncoder};
-use super::{ClipEncoder, Device, Encoder, EncoderError};
+use super::{ClipEncoder, Encoder, EncoderError, Placement};
 
 /// Loads a model by its name in the registry (`ViT-B/32`), its Hugging Face id (`owner/name`) or its folder.
 ///
@@ -26,20 +26,24 @@ use super::{ClipEncoder, Device, Encoder, EncoderError};
 /// assert_eq!(encoder.embed_texts(&["a red circle"])?.dim(), (1, 384));
 /// # Ok::<(), vmfmix::encoder::EncoderError>(())
 /// ```
-pub fn load(model: &str, device: Device) -> Result<Box<dyn Encoder>, EncoderError> {
+pub fn load(
+    model: &str,
+    placement: impl Into<Placement>,
+) -> Result<Box<dyn Encoder>, EncoderError> {
+    let placement = placement.into();
     let folder = Path::new(model);
     if folder.is_dir() {
         let name = folder.file_name().unwrap_or(folder.as_os_str());
         let name = name.to_string_lossy();
-        return match of_another_kind(&Folder(folder), &name, device)? {
+        return match of_another_kind(&Folder(folder), &name, placement)? {
             Some(encoder) => Ok(encoder),
-            None => Ok(Box::new(ClipEncoder::from_folder(folder, device)?)),
+            None => Ok(Box::new(ClipEncoder::from_folder(folder, placement)?)),
         };
     }
     let (hub, name) = HubRepository::of_model(model)?;
-    match of_another_kind(&hub, name, device)? {
+    match of_another_kind(&hub, name, placement)? {
         Some(encoder) => Ok(encoder),
-        None => Ok(Box::new(ClipEncoder::from_hub(&hub, name, device)?)),
+        None => Ok(Box::new(ClipEncoder::from_hub(&hub, name, placement)?)),
     }
 }
 
@@ -49,7 +53,7 @@ pub fn load(model: &str, device: Device) -> Result<Box<dyn Encoder>, EncoderErro
 fn of_another_kind(
     files: &dyn Source,
     name: &str,
-    device: Device,
+    placement: Placement,
 ) -> Result<Option<Box<dyn Encoder>>, EncoderError> {
     let kind = match files.find(CONFIG)? {
         Some(path) => model_type(&path)?,
@@ -58,7 +62,7 @@ fn of_another_kind(
     let is_sentence_model = match kind.as_deref() {
         Some(CLIP) => false,
         Some(SIGLIP) => {
-            let encoder = SiglipEncoder::from_source(files, name, device)?;
+            let encoder = SiglipEncoder::from_source(files, name, placement)?;
             return Ok(Some(Box::new(encoder)));
         }
         Some(kind) if is_family(kind) => true,
@@ -67,6 +71,6 @@ fn of_another_kind(
     if !is_sentence_model {
         return Ok(None);
     }
-    let encoder = SentenceEncoder::from_source(files, name, device)?;
+    let encoder = SentenceEncoder::from_source(files, name, placement)?;
     Ok(Some(Box::new(encoder)))
 }

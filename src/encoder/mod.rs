@@ -18,6 +18,8 @@
 //! | `vision_transformer`, `text_transformer`, `transformer` | the towers and the block they share |
 //! | `modified_resnet`, `convolution` | the other vision tower |
 //! | `attention`, `kernels` | the work in and between matrix products, on the processor |
+//! | `any_device`, `cuda` | the same on other devices |
+//! | `placement` | where an encoder runs, and how exactly |
 //! | `tokenizer` | texts to ids |
 //! | `picture`, `jpeg`, `resample`, `preprocess` | files to pixels, byte for byte as Pillow |
 //! | `clip` | all of these as one encoder |
@@ -33,6 +35,7 @@ use ndarray::Array2;
 
 pub use crate::device::Device;
 
+mod any_device;
 mod attention;
 mod batching;
 mod cache;
@@ -40,6 +43,8 @@ mod checkpoint;
 mod clip;
 mod config;
 mod convolution;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod errors;
 mod files;
 mod hub;
@@ -53,6 +58,7 @@ mod naming;
 mod open_clip;
 mod pickle;
 mod picture;
+mod placement;
 mod preprocess;
 #[cfg(test)]
 mod reference;
@@ -77,6 +83,7 @@ pub use identity::fingerprint;
 pub use load::load;
 pub(crate) use picture::is_url;
 pub use picture::{DEFAULT_MAX_PIXELS, DecodeOptions, ImageSource, Picture};
+pub use placement::{Placement, Precision};
 pub use preprocess::Preprocessing;
 pub(crate) use rows::to_unit_rows;
 pub use sentence::SentenceEncoder;

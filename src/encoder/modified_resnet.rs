@@ -8,7 +8,7 @@
 //! 1. K. He et al., *Deep residual learning for image recognition*, CVPR 2016.
 //! 2. A. Radford et al., *Learning transferable visual models from natural language supervision*, ICML 2021.
 
-use candle_core::{D, Result, Tensor};
+use candle_core::{D, DType, Result, Tensor};
 
 use super::EncoderError;
 use super::checkpoint::Weights;
@@ -260,7 +260,10 @@ impl Affine {
     }
 
     fn forward(&self, rows: &Tensor) -> Result<Tensor> {
-        rows.matmul(&self.weight)?.broadcast_add(&self.bias)
+        rows.to_dtype(self.weight.dtype())?
+            .matmul(&self.weight)?
+            .to_dtype(DType::F32)?
+            .broadcast_add(&self.bias)
     }
 }
 
@@ -284,7 +287,7 @@ impl AttentionPool {
                 .map(bias)
                 .collect::<std::result::Result<_, _>>()?;
             Ok::<_, EncoderError>(Affine {
-                weight: Tensor::cat(&parts, 0)?.t()?.contiguous()?,
+                weight: weights.for_products(Tensor::cat(&parts, 0)?.t()?)?,
                 bias: Tensor::cat(&biases, 0)?,
             })
         };

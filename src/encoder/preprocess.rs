@@ -309,6 +309,10 @@ impl Preprocessing {
         device: &Device,
     ) -> candle_core::Result<Tensor> {
         let side = self.crop;
+        #[cfg(feature = "cuda")]
+        if device.is_cuda() {
+            return self.pixels_on_device(pictures, device);
+        }
         let mut pixels = vec![0.0; pictures.len() * 3 * side * side];
         pixels
             .par_chunks_mut(3 * side * side)
@@ -321,6 +325,27 @@ impl Preprocessing {
                 }
             });
         Tensor::from_vec(pixels, (pictures.len(), 3, side, side), device)
+    }
+
+    /// The same on CUDA, which gets the bytes and normalises them itself: a fourth of the way.
+    #[cfg(feature = "cuda")]
+    fn pixels_on_device(
+        &self,
+        pictures: &[Picture],
+        device: &Device,
+    ) -> candle_core::Result<Tensor> {
+        let side = self.crop;
+        let mut bytes = vec![0; pictures.len() * 3 * side * side];
+        bytes
+            .par_chunks_mut(3 * side * side)
+            .zip(pictures)
+            .for_each(|(out, picture)| match self.is_prepared(picture) {
+                true => out.copy_from_slice(picture.rgb()),
+                false => out.copy_from_slice(self.prepare(picture).rgb()),
+            });
+        let bytes = Tensor::from_vec(bytes, (pictures.len(), side, side, 3), device)?;
+        let table = Tensor::from_slice(self.normalised.as_flattened(), (3, 256), device)?;
+        super::cuda::normalise(&bytes, &table)
     }
 
     /// The normalised pixels of a prepared picture, `(3, image_size, image_size)`, written to `out`.

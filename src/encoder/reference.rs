@@ -10,6 +10,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::clip::VisionTower;
+use super::files::ModelFiles;
+use super::placement::Opened;
+use super::rows::to_rows;
 use super::tokenizer::TokenBatch;
 use super::{ClipEncoder, Encoder, Picture, Tokens};
 
@@ -124,9 +127,24 @@ fn publish(model: &Model, folder: &Path) {
 }
 
 fn load(model: &Model) -> ClipEncoder {
+    load_for(model, DType::F32)
+}
+
+/// On the processor, for products in this type.
+fn load_for(model: &Model, dtype: DType) -> ClipEncoder {
     let folder = tempfile::tempdir().unwrap();
     publish(model, folder.path());
-    ClipEncoder::from_folder(folder.path(), super::Device::Cpu).unwrap()
+    let files = ModelFiles::in_folder(folder.path()).unwrap();
+    ClipEncoder::from_opened(&files, &model.name, Opened::processor(dtype)).unwrap()
+}
+
+/// What towers compute by the operations of any device.
+fn on_any_device(encoder: &ClipEncoder, pixels: &Tensor, batch: &TokenBatch) -> [Array2<f32>; 2] {
+    let images = match &encoder.vision {
+        VisionTower::Transformer(tower) => tower.forward(pixels),
+        VisionTower::ResNet(tower) => tower.forward(pixels),
+    };
+    [images, encoder.text.forward(batch)].map(|features| to_rows(&features.unwrap()).unwrap())
 }
 
 fn pixels(model: &Model) -> Tensor {
@@ -204,13 +222,9 @@ fn features_of_every_kind_of_clip_are_those_of_python() {
             model.name
         );
 
-        let plain = matrix(&match &encoder.vision {
-            VisionTower::Transformer(tower) => tower.forward(&pixels).unwrap(),
-            VisionTower::ResNet(tower) => tower.forward(&pixels).unwrap(),
-        });
-        let plain_texts = matrix(&encoder.text.forward(&batch).unwrap());
+        let [plain_images, plain_texts] = on_any_device(&encoder, &pixels, &batch);
         let plain = (
-            error(plain.view(), &model.images),
+            error(plain_images.view(), &model.images),
             error(plain_texts.view(), &model.texts),
         );
         assert!(
@@ -218,6 +232,59 @@ fn features_of_every_kind_of_clip_are_those_of_python() {
             "{} on any device: {plain:?}",
             model.name
         );
+    }
+}
+
+#[test]
+fn half_precision_keeps_directions() {
+    let Fixture { ids, models, .. } = fixture();
+    let rows = tokens(&ids);
+    let batch = TokenBatch::pad(&rows.iter().collect::<Vec<_>>());
+    for model in &models {
+        let pixels = pixels(model);
+        let exact = on_any_device(&load(model), &pixels, &batch);
+        let half = on_any_device(&load_for(model, DType::F16), &pixels, &batch);
+        for (exact, half) in exact.iter().zip(&half) {
+            for (exact, half) in exact.rows().into_iter().zip(half.rows()) {
+                let lengths = (exact.dot(&exact) * half.dot(&half)).sqrt();
+                let distance = 1.0 - exact.dot(&half) / lengths;
+                assert!(distance < 1e-4, "{}: {distance:e}", model.name);
+            }
+        }
+    }
+}
+
+#[cfg(feature = "cuda")]
+#[test]
+#[expect(clippy::print_stderr, reason = "says that it is left out")]
+fn a_gpu_computes_the_features_of_python() {
+    let device = match super::Device::Cuda(0).open() {
+        Ok(device) => device,
+        Err(error) => return eprintln!("LEFT OUT: {error}"),
+    };
+    let Fixture { ids, models, .. } = fixture();
+    let rows = tokens(&ids);
+    let batch = TokenBatch::pad(&rows.iter().collect::<Vec<_>>());
+    for model in &models {
+        let folder = tempfile::tempdir().unwrap();
+        publish(model, folder.path());
+        let files = ModelFiles::in_folder(folder.path()).unwrap();
+        for (dtype, limit) in [(DType::F32, 1e-7), (DType::F16, 1e-4), (DType::BF16, 1e-3)] {
+            let device = device.clone();
+            let opened = Opened { device, dtype };
+            let encoder = ClipEncoder::from_opened(&files, &model.name, opened).unwrap();
+            let pixels = pixels(model).to_device(&encoder.device).unwrap();
+            let got = on_any_device(&encoder, &pixels, &batch);
+            for (got, expected) in got.iter().zip([&model.images, &model.texts]) {
+                for (got, expected) in got.rows().into_iter().zip(expected) {
+                    let got = got.mapv(f64::from);
+                    let expected = ArrayView1::from(expected);
+                    let lengths = (got.dot(&got) * expected.dot(&expected)).sqrt();
+                    let distance = 1.0 - got.dot(&expected) / lengths;
+                    assert!(distance < limit, "{}, {dtype:?}: {distance:e}", model.name);
+                }
+            }
+        }
     }
 }
 

@@ -1,12 +1,12 @@
 //! Embeddings as rows: off the device, and to unit length.
 
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 use ndarray::Array2;
 
 /// A matrix on any device, as an array.
 pub(super) fn to_rows(x: &Tensor) -> Result<Array2<f32>> {
     let shape = x.dims2()?;
-    let values = x.flatten_all()?.to_vec1::<f32>()?;
+    let values = x.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
     Ok(Array2::from_shape_vec(shape, values).expect("as many values as the shape"))
 }
 

@@ -7,7 +7,7 @@ use candle_core::{Result, Tensor};
 use rayon::prelude::*;
 
 use super::EncoderError;
-use super::attention::causal_mask;
+use super::any_device::Mask;
 use super::checkpoint::Weights;
 use super::kernels::{floats, items_per_task, matmul};
 use super::tokenizer::TokenBatch;
@@ -116,12 +116,14 @@ impl TextTransformer {
             .index_select(&ids, 0)?
             .reshape((rows, width, w))?
             .broadcast_add(&self.positions.narrow(0, 0, width)?)?;
-        let mask = causal_mask(width, device)?;
         let ends = (0..)
             .zip(&batch.ends)
             .map(|(row, end)| (row * width + end) as u32);
         let ends = Tensor::from_iter(ends, device)?;
-        let states = self.transformer.forward(&tokens, &ends, Some(&mask))?;
-        self.last_norm.forward(&states)?.matmul(&self.projection)
+        let states = self.transformer.forward(&tokens, &ends, Mask::Causal)?;
+        let dtype = self.projection.dtype();
+        self.last_norm
+            .forward(&states, dtype)?
+            .matmul(&self.projection)
     }
 }

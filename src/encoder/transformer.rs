@@ -8,12 +8,13 @@
 //! 1. A. Vaswani et al., *Attention is all you need*, NIPS 2017, section 3.
 //! 2. R. Xiong et al., *On layer normalization in the transformer architecture*, ICML 2020: the norm before, not after.
 
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 
 use super::EncoderError;
-use super::attention::{Attention, attention, plain_attention};
+use super::any_device::{self, Mask};
+use super::attention::{Attention, attention};
 use super::checkpoint::Weights;
-use super::kernels::{self, Activation, floats, plain};
+use super::kernels::{self, Activation, floats};
 
 /// Widths and counts of a transformer.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -75,20 +76,21 @@ impl Transformer {
         Ok(x)
     }
 
-    /// On any device: tokens `(b, t, w)` to the rows `wanted` of `(b t, w)`. With `mask`, `(t, t)`, a token sees only
-    /// itself and those before it.
-    pub(super) fn forward(
-        &self,
-        x: &Tensor,
-        wanted: &Tensor,
-        mask: Option<&Tensor>,
-    ) -> Result<Tensor> {
+    /// On any device: tokens `(b, t, w)` to the rows `wanted` of `(b t, w)`.
+    pub(super) fn forward(&self, x: &Tensor, wanted: &Tensor, mask: Mask<'_>) -> Result<Tensor> {
         let (b, t, w) = x.dims3()?;
         let mut x = x.reshape((b * t, w))?;
-        for block in &self.blocks {
-            x = block.forward(&x, (b, t), mask)?;
+        for (i, block) in self.blocks.iter().enumerate() {
+            let mut mixed = block.attend_on_device(&x, (b, t), mask)?;
+            if i + 1 == self.blocks.len() {
+                (x, mixed) = (x.index_select(wanted, 0)?, mixed.index_select(wanted, 0)?);
+            }
+            x = block.finish_on_device(&x, &mixed)?;
         }
-        x.index_select(wanted, 0)
+        match self.blocks.is_empty() {
+            true => x.index_select(wanted, 0),
+            false => Ok(x),
+        }
     }
 }
 
@@ -182,26 +184,35 @@ impl Block {
         Ok(())
     }
 
-    /// `(b t, w)` to `(b t, w)`.
-    fn forward(&self, x: &Tensor, (b, t): (usize, usize), mask: Option<&Tensor>) -> Result<Tensor> {
-        let (rows, w) = x.dims2()?;
-        let qkv = self.attention_norm.forward(x)?;
-        let qkv = self.queries_keys_values.forward(&qkv)?;
-        let mixed = plain_attention(&qkv.reshape((b, t, 3 * w))?, self.heads, mask)?;
-        let x = (x + self.attention_out.forward(&mixed.reshape((rows, w))?)?)?;
-        let inner = self
-            .perceptron_in
-            .forward(&self.perceptron_norm.forward(&x)?)?;
-        let inner = plain::activate(&inner, self.activation)?;
-        x + self.perceptron_out.forward(&inner)?
+    /// [`attend`](Self::attend) on any device: `(b t, w)` to `(b t, w)`.
+    fn attend_on_device(
+        &self,
+        x: &Tensor,
+        (b, t): (usize, usize),
+        mask: Mask<'_>,
+    ) -> Result<Tensor> {
+        let qkv = &self.queries_keys_values;
+        let x = self.attention_norm.forward(x, qkv.weight.dtype())?;
+        let wide = qkv.product(&x)?.reshape((b, t, ()))?;
+        any_device::attention(&wide, &qkv.bias, self.heads, mask)?.flatten_to(1)
+    }
+
+    /// [`finish`](Self::finish) on any device.
+    fn finish_on_device(&self, x: &Tensor, mixed: &Tensor) -> Result<Tensor> {
+        let (inner, out) = (&self.perceptron_in, &self.perceptron_out);
+        let x = self.attention_out.add_to(x, mixed)?;
+        let narrow = self.perceptron_norm.forward(&x, inner.weight.dtype())?;
+        let wide =
+            any_device::bias_activation(&inner.product(&narrow)?, &inner.bias, self.activation)?;
+        out.add_to(&x, &wide)
     }
 }
 
 /// A matrix, ready to stand on the right of a product, and a bias.
 pub(super) struct Linear {
-    /// `(inputs, outputs)`.
+    /// `(inputs, outputs)`, in the precision of products.
     pub(super) weight: Tensor,
-    /// `(outputs)`.
+    /// `(outputs)`, in f32.
     pub(super) bias: Tensor,
 }
 
@@ -234,14 +245,19 @@ impl Linear {
             biases.push(part.tensor("bias", &[outputs])?);
         }
         Ok(Linear {
-            weight: Tensor::cat(&matrices, 0)?.t()?.contiguous()?,
+            weight: parts[0].for_products(Tensor::cat(&matrices, 0)?.t()?)?,
             bias: Tensor::cat(&biases, 0)?,
         })
     }
 
-    /// On any device: `(rows, inputs)` to `(rows, outputs)`.
-    pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        x.matmul(&self.weight)?.broadcast_add(&self.bias)
+    /// On any device, without the bias and in the precision of products: `(rows, inputs)` to `(rows, outputs)`.
+    pub(super) fn product(&self, x: &Tensor) -> Result<Tensor> {
+        x.to_dtype(self.weight.dtype())?.matmul(&self.weight)
+    }
+
+    /// On any device: `x` plus the outputs for `inputs`, in f32.
+    pub(super) fn add_to(&self, x: &Tensor, inputs: &Tensor) -> Result<Tensor> {
+        any_device::add_with_bias(x, &self.product(inputs)?, &self.bias)
     }
 }
 
@@ -284,9 +300,9 @@ impl LayerNorm {
         Ok(())
     }
 
-    /// On any device: over the last axis of `x`.
-    pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        candle_nn::ops::layer_norm(x, &self.weight, &self.bias, self.epsilon)
+    /// On any device: over the last axis of `x`, in f32, to `dtype`.
+    pub(super) fn forward(&self, x: &Tensor, dtype: DType) -> Result<Tensor> {
+        any_device::layer_norm(x, &self.weight, &self.bias, self.epsilon, dtype)
     }
 }
 
@@ -294,7 +310,6 @@ impl LayerNorm {
 mod tests {
     use candle_core::Device;
 
-    use super::super::attention::causal_mask;
     use super::super::kernels::tests::{largest_difference, numbers};
     use super::*;
 
@@ -335,9 +350,8 @@ mod tests {
         let rows = Tensor::new(rows, &Device::Cpu).unwrap();
         for blocks in [vec![], vec![block(0.0)], vec![block(0.0), block(10.0)]] {
             let transformer = Transformer { blocks };
-            for causal in [false, true] {
-                let mask = causal.then(|| causal_mask(t, &Device::Cpu).unwrap());
-                let plain = transformer.forward(&x, &rows, mask.as_ref()).unwrap();
+            for (causal, mask) in [(false, Mask::None), (true, Mask::Causal)] {
+                let plain = transformer.forward(&x, &rows, mask).unwrap();
                 let values = floats(&x).unwrap().to_vec();
                 let fused = transformer.run(values, t, &wanted, causal).unwrap();
                 let error = largest_difference(&fused, &plain);

@@ -8,6 +8,7 @@ use candle_nn::{Init, VarBuilder};
 
 use super::EncoderError;
 use super::checkpoint::Weights;
+use super::placement::Opened;
 
 /// Hands `weights` to code that loads from a `VarBuilder`, and gives back the typed error of a tensor that failed.
 pub(super) fn with_var_builder<T>(
@@ -15,17 +16,12 @@ pub(super) fn with_var_builder<T>(
     load: impl FnOnce(VarBuilder<'_>) -> Result<T>,
 ) -> std::result::Result<T, EncoderError> {
     let failure = Arc::new(Mutex::new(None));
-    let device = weights.device().clone();
+    let Opened { device, dtype } = weights.opened().clone();
     let tensors = Tensors {
         weights,
         failure: failure.clone(),
     };
-    load(VarBuilder::from_backend(
-        Box::new(tensors),
-        DType::F32,
-        device,
-    ))
-    .map_err(|error| {
+    load(VarBuilder::from_backend(Box::new(tensors), dtype, device)).map_err(|error| {
         let failure = failure
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -42,13 +38,14 @@ struct Tensors<'a> {
 }
 
 impl SimpleBackend for Tensors<'_> {
-    fn get(&self, shape: Shape, name: &str, _: Init, _: DType, _: &Device) -> Result<Tensor> {
-        self.weights.tensor(name, shape.dims()).map_err(|error| {
+    fn get(&self, shape: Shape, name: &str, _: Init, dtype: DType, _: &Device) -> Result<Tensor> {
+        let tensor = self.weights.tensor(name, shape.dims()).map_err(|error| {
             let message = candle_core::Error::msg(&error);
             let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
             failure.get_or_insert(error);
             message
-        })
+        })?;
+        tensor.to_dtype(dtype)
     }
 
     fn get_unchecked(&self, name: &str, _: DType, _: &Device) -> Result<Tensor> {

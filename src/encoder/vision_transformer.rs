@@ -5,9 +5,10 @@
 //! # References
 //! 1. A. Dosovitskiy et al., *An image is worth 16x16 words*, ICLR 2021.
 
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 
 use super::EncoderError;
+use super::any_device::Mask;
 use super::checkpoint::Weights;
 use super::kernels::{floats, matmul};
 use super::transformer::{LayerNorm, Transformer, TransformerShape};
@@ -60,7 +61,7 @@ impl VisionTransformer {
         // The misspelling is part of the published name.
         let first_norm = tower.at("pre_layrnorm");
         Ok(VisionTransformer {
-            patch_embedding: convolution.flatten_from(1)?.t()?.contiguous()?,
+            patch_embedding: weights.for_products(convolution.flatten_from(1)?.t()?)?,
             class_token: (class_token + positions.get(0)?)?.reshape((1, 1, w))?,
             positions: positions.narrow(0, 1, patches)?.contiguous()?,
             first_norm: LayerNorm::load(&first_norm, w, epsilon)?,
@@ -127,7 +128,9 @@ impl VisionTransformer {
             .reshape((b * down * across, channels * p * p))?;
         let w = self.patch_embedding.dim(1)?;
         let patches = patches
+            .to_dtype(self.patch_embedding.dtype())?
             .matmul(&self.patch_embedding)?
+            .to_dtype(DType::F32)?
             .reshape((b, down * across, w))?
             .broadcast_add(&self.positions)?;
         let class_token = self.class_token.broadcast_as((b, 1, w))?;
@@ -135,9 +138,12 @@ impl VisionTransformer {
         let step = (down * across + 1) as u32;
         let firsts: Vec<u32> = (0..b as u32).map(|image| image * step).collect();
         let firsts = Tensor::new(firsts, pixels.device())?;
-        let x = self.first_norm.forward(&tokens)?;
-        let states = self.transformer.forward(&x, &firsts, None)?;
-        self.last_norm.forward(&states)?.matmul(&self.projection)
+        let x = self.first_norm.forward(&tokens, DType::F32)?;
+        let states = self.transformer.forward(&x, &firsts, Mask::None)?;
+        let dtype = self.projection.dtype();
+        self.last_norm
+            .forward(&states, dtype)?
+            .matmul(&self.projection)
     }
 
     /// Tokens of an image, for the division of work.

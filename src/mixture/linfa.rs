@@ -84,7 +84,7 @@ impl<F: Float, D: Data<Elem = F>, T: AsTargets, R: Rng + Clone>
         &self,
         dataset: &DatasetBase<ArrayBase<D, Ix2>, T>,
     ) -> Result<Self::Object, MixtureError> {
-        self.fit_observations(&observations(dataset)?)
+        self.fit_observations(&*observations(dataset)?.on(self.device, false)?)
     }
 }
 
@@ -100,7 +100,7 @@ impl<'a, F: Float, D: Data<Elem = F>, T: AsTargets, R: Rng + Clone>
         clusters: Self::ObjectIn,
         dataset: &'a DatasetBase<ArrayBase<D, Ix2>, T>,
     ) -> Result<Self::ObjectOut, MixtureError> {
-        self.step(clusters, &observations(dataset)?)
+        self.step(clusters, &*observations(dataset)?.on(self.device, false)?)
     }
 }
 

@@ -16,6 +16,7 @@ use super::init::{check, parallel, plus_plus, random_rows, unit_rows};
 use super::kernel::{Assignment, Scorer};
 use super::simd::two_largest;
 use super::{ClusterMemory, InMemory, MixtureError, Observations, Statistics};
+use crate::device::Device;
 use crate::progress::{Progress, Silent};
 
 /// Iterations and relative rise of the mean cosine that are enough for the start of an EM.
@@ -48,6 +49,7 @@ pub struct SphericalKMeansValidParams<R> {
     tolerance: f64,
     max_n_iterations: usize,
     init_method: KMeansInit,
+    pub(super) device: Device,
     rng: R,
     progress: Arc<dyn Progress>,
 }
@@ -87,6 +89,7 @@ impl SphericalKMeans {
             tolerance: 1e-4,
             max_n_iterations: 100,
             init_method: KMeansInit::default(),
+            device: Device::Cpu,
             rng,
             progress: Arc::new(Silent),
         })
@@ -161,6 +164,12 @@ impl<R> SphericalKMeansParams<R> {
     /// Where a run starts.
     pub fn init_method(mut self, init_method: KMeansInit) -> Self {
         self.0.init_method = init_method;
+        self
+    }
+
+    /// Where data sets are swept; the processor unless set.
+    pub fn device(mut self, device: Device) -> Self {
+        self.0.device = device;
         self
     }
 

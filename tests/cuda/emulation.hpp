@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#define EMULATED
 #define __device__
 #define __global__
 #define __restrict__
@@ -54,6 +55,17 @@ inline unsigned __ballot_sync(unsigned, bool vote) {
   return votes;
 }
 inline int __ffs(unsigned x) { return x ? __builtin_ctz(x) + 1 : 0; }
+
+inline float __uint_as_float(unsigned bits) {
+  float x;
+  std::memcpy(&x, &bits, sizeof x);
+  return x;
+}
+inline unsigned __float_as_uint(float x) {
+  unsigned bits;
+  std::memcpy(&bits, &x, sizeof bits);
+  return bits;
+}
 
 using std::max;
 using std::min;

@@ -36,9 +36,11 @@ const LAYERS: [(&str, usize, &[&str]); 13] = [
         2,
         &[
             "candle_core",
+            "candle_flash_attn",
             "candle_nn",
             "candle_transformers",
             "flate2",
+            "half",
             "hf_hub",
             "image",
             "libjpeg_turbo_rs",
@@ -54,14 +56,7 @@ const LAYERS: [(&str, usize, &[&str]); 13] = [
     (
         "frame",
         3,
-        &[
-            "bytemuck",
-            "half",
-            "npyz",
-            "polars",
-            "positioned_io",
-            "walkdir",
-        ],
+        &["bytemuck", "npyz", "polars", "positioned_io", "walkdir"],
     ),
     (
         "report",

@@ -1,6 +1,8 @@
 //! The integration tests, one binary.
 
 mod cli;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod device;
 mod embed;
 mod encoder;

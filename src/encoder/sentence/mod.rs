@@ -27,7 +27,7 @@ use self::tokenizer::{Limits, SentenceTokenizer, Vocabulary, tokenizer_config};
 use super::config::read_json;
 use super::files::{CONFIG, Folder, Source, below, weights_below};
 use super::rows::to_unit_rows;
-use super::{Device, Encoder, EncoderError, Tokens, Tower};
+use super::{Device, Encoder, EncoderError, Placement, Tokens, Tower};
 
 mod model;
 mod pooling;
@@ -108,15 +108,18 @@ impl SentenceEncoder {
     ///
     /// # Errors
     /// Any [`EncoderError`] about files or the device.
-    pub fn from_folder(folder: &Path, device: Device) -> Result<Self, EncoderError> {
+    pub fn from_folder(
+        folder: &Path,
+        placement: impl Into<Placement>,
+    ) -> Result<Self, EncoderError> {
         let name = folder.file_name().unwrap_or(folder.as_os_str());
-        Self::from_source(&Folder(folder), &name.to_string_lossy(), device)
+        Self::from_source(&Folder(folder), &name.to_string_lossy(), placement.into())
     }
 
     pub(super) fn from_source(
         files: &dyn Source,
         name: &str,
-        device: Device,
+        placement: Placement,
     ) -> Result<Self, EncoderError> {
         let modules_path = files.find(MODULES)?;
         let modules: Vec<Module> = match &modules_path {
@@ -155,7 +158,7 @@ impl SentenceEncoder {
             None => Pooling::mean(),
         };
         let tokenizer = load_tokenizer(files, folder, &config)?;
-        let device = device.open()?;
+        let opened = placement.open()?;
         let mut dimension = pooling.dimension(config.hidden_size);
         let mut steps = Vec::new();
         for module in modules {
@@ -164,7 +167,7 @@ impl SentenceEncoder {
             } else if module.is("Dense") {
                 let path = files.get(&below(&module.path, CONFIG))?;
                 let weights = weights_below(files, &module.path)?;
-                Step::Dense(Dense::load(&path, &weights, dimension, &device)?)
+                Step::Dense(Dense::load(&path, &weights, dimension, &opened)?)
             } else {
                 return Err(unknown(module, "Dense or Normalize after the second"));
             };
@@ -180,8 +183,8 @@ impl SentenceEncoder {
             name: name.into(),
             dimension,
             width: config.hidden_size,
-            model: SentenceModel::load(&weights_below(files, folder)?, &config, &device)?,
-            device,
+            model: SentenceModel::load(&weights_below(files, folder)?, &config, &opened)?,
+            device: opened.device,
             tokenizer,
             pooling,
             skipped,

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::super::checkpoint::Checkpoint;
 use super::super::config::{model_type, read_json};
 use super::super::kernels::{Activation, items_per_task};
+use super::super::placement::Opened;
 use super::super::{EncoderError, Tokens, models};
 use super::post_norm::{BUCKETS, PostNorm};
 
@@ -186,9 +187,9 @@ impl SentenceModel {
     pub(super) fn load(
         weights: &[PathBuf],
         config: &SentenceConfig,
-        device: &Device,
+        opened: &Opened,
     ) -> std::result::Result<Self, EncoderError> {
-        let checkpoint = Checkpoint::open(weights, device)?;
+        let checkpoint = Checkpoint::open(weights, opened)?;
         let weights = checkpoint.weights();
         // A checkpoint with a head keeps the transformer under the family's name.
         let prefix = ["", &config.model_type, "roberta"]
@@ -197,7 +198,7 @@ impl SentenceModel {
         Ok(SentenceModel {
             network: PostNorm::load(&weights.at(prefix.unwrap_or_default()), config)?,
             width: config.hidden_size,
-            device: device.clone(),
+            device: opened.device.clone(),
         })
     }
 
@@ -236,7 +237,14 @@ impl SentenceModel {
 
 #[cfg(test)]
 mod tests {
+    use candle_core::DType;
+
     use super::*;
+
+    fn cosine(a: &[f32], b: &[f32]) -> f32 {
+        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+        dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+    }
 
     #[test]
     fn the_processor_computes_what_any_device_would() {
@@ -262,7 +270,12 @@ mod tests {
             let folder = fixtures.join(family);
             let config = SentenceConfig::from_file(&folder.join(config)).unwrap();
             let weights = [folder.join(weights)];
-            let model = SentenceModel::load(&weights, &config, &Device::Cpu).unwrap();
+            let load = |dtype| {
+                let opened = Opened::processor(dtype);
+                SentenceModel::load(&weights, &config, &opened).unwrap()
+            };
+            let model = load(DType::F32);
+            let half = load(DType::F16).network.forward(&texts).unwrap();
             let fused = model.states(&texts).unwrap();
             let padded = model.network.forward(&texts).unwrap();
             let width = config.hidden_size;
@@ -275,6 +288,14 @@ mod tests {
                 let differences = fused.iter().zip(&row).map(|(a, b)| (a - b).abs());
                 let largest = differences.fold(0.0, f32::max);
                 assert!(largest < 2e-5, "{family}: {largest:e}");
+
+                let row = half
+                    .get(i)
+                    .and_then(|row| row.flatten_all()?.to_vec1::<f32>());
+                for (state, half) in fused.chunks(width).zip(row.unwrap().chunks(width)) {
+                    let distance = 1.0 - cosine(state, half);
+                    assert!(distance < 1e-4, "{family} in half precision: {distance:e}");
+                }
             }
         }
     }

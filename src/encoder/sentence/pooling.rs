@@ -24,6 +24,7 @@ use serde::Deserialize;
 use super::super::EncoderError;
 use super::super::checkpoint::Checkpoint;
 use super::super::config::read_json;
+use super::super::placement::Opened;
 use super::super::rows::{to_rows, to_unit_rows};
 
 /// How the states of a text become one vector.
@@ -229,7 +230,7 @@ impl Dense {
         config_path: &Path,
         weights: &[PathBuf],
         inputs: usize,
-        device: &Device,
+        opened: &Opened,
     ) -> std::result::Result<Self, EncoderError> {
         let config: DenseConfig = read_json(config_path)?;
         let unusable = |field, got: String, expected| {
@@ -250,7 +251,7 @@ impl Dense {
         if config.use_residual {
             return unusable("use_residual", "true".into(), "false");
         }
-        let checkpoint = Checkpoint::open(weights, device)?;
+        let checkpoint = Checkpoint::open(weights, opened)?;
         let linear = checkpoint.weights().at("linear");
         let weight = linear.tensor("weight", &[config.out_features, inputs])?;
         let bias = if config.bias {

@@ -13,11 +13,12 @@
 //! 5. C. Raffel et al., *Exploring the limits of transfer learning with a unified text-to-text transformer*, JMLR 2020,
 //!    section 2.1: relative positions in buckets that widen with the distance.
 
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 
-use super::super::attention::{Attention, attention, plain_attention};
+use super::super::any_device::{self, Mask};
+use super::super::attention::{Attention, attention};
 use super::super::checkpoint::Weights;
-use super::super::kernels::{self, Activation, floats, plain};
+use super::super::kernels::{self, Activation, floats};
 use super::super::transformer::{LayerNorm, Linear};
 use super::super::{EncoderError, Tokens};
 use super::model::{Family, SentenceConfig};
@@ -190,7 +191,7 @@ impl PostNorm {
         if let Some(segments) = &self.segments {
             x = (x + segments.index_select(&padded(&|text| text.types.clone())?, 0)?)?;
         }
-        let mut x = self.norm.forward(&x)?;
+        let mut x = self.norm.forward(&x, DType::F32)?;
         let visible = texts
             .iter()
             .flat_map(|text| (0..t).map(|at| if at < text.ids.len() { 0.0 } else { f32::MIN }));
@@ -354,13 +355,14 @@ impl Block {
 
     /// `(b t, w)` to `(b t, w)`; `mask`, `(b, h or 1, t or 1, t)`, is added to the scores.
     fn forward(&self, x: &Tensor, (b, t): (usize, usize), mask: &Tensor) -> Result<Tensor> {
-        let (rows, w) = x.dims2()?;
-        let qkv = self.queries_keys_values.forward(x)?;
-        let mixed = plain_attention(&qkv.reshape((b, t, 3 * w))?, self.heads, Some(mask))?;
-        let mixed = self.attention_out.forward(&mixed.reshape((rows, w))?)?;
-        let x = self.attention_norm.forward(&(x + mixed)?)?;
-        let inner = plain::activate(&self.perceptron_in.forward(&x)?, self.activation)?;
-        let y = self.perceptron_out.forward(&inner)?;
-        self.perceptron_norm.forward(&(x + y)?)
+        let qkv = &self.queries_keys_values;
+        let wide = qkv.product(x)?.reshape((b, t, ()))?;
+        let mixed = any_device::attention(&wide, &qkv.bias, self.heads, Mask::Added(mask))?;
+        let x = self.attention_out.add_to(x, &mixed.flatten_to(1)?)?;
+        let x = self.attention_norm.forward(&x, DType::F32)?;
+        let inner = &self.perceptron_in;
+        let wide = any_device::bias_activation(&inner.product(&x)?, &inner.bias, self.activation)?;
+        let x = self.perceptron_out.add_to(&x, &wide)?;
+        self.perceptron_norm.forward(&x, DType::F32)
     }
 }

@@ -22,16 +22,17 @@
 use std::fmt;
 use std::path::Path;
 
-use candle_core::{Module, Tensor};
+use candle_core::{DType, Module, Tensor};
 use candle_transformers::models::siglip::{TextModel, VisionModel};
 use ndarray::Array2;
 
 use self::tokenizer::SiglipTokenizer;
 use super::checkpoint::Checkpoint;
 use super::files::{CONFIG, Folder, PREPROCESSING, Source, weights_below};
+use super::placement::Opened;
 use super::rows::unit_rows;
 use super::var_builder::with_var_builder;
-use super::{Device, Encoder, EncoderError, Picture, Preprocessing, Tokens, Tower};
+use super::{Device, Encoder, EncoderError, Picture, Placement, Preprocessing, Tokens, Tower};
 
 mod config;
 mod tokenizer;
@@ -55,6 +56,7 @@ pub struct SiglipEncoder {
     name: String,
     dimension: usize,
     device: candle_core::Device,
+    dtype: DType,
     text: TextModel,
     vision: VisionModel,
     tokenizer: SiglipTokenizer,
@@ -67,23 +69,29 @@ impl SiglipEncoder {
     ///
     /// # Errors
     /// Any [`EncoderError`] about files or the device.
-    pub fn from_folder(folder: &Path, device: Device) -> Result<Self, EncoderError> {
+    pub fn from_folder(
+        folder: &Path,
+        placement: impl Into<Placement>,
+    ) -> Result<Self, EncoderError> {
         let name = folder.file_name().unwrap_or(folder.as_os_str());
-        Self::from_source(&Folder(folder), &name.to_string_lossy(), device)
+        Self::from_source(&Folder(folder), &name.to_string_lossy(), placement.into())
     }
 
     pub(super) fn from_source(
         files: &dyn Source,
         name: &str,
-        device: Device,
+        placement: Placement,
     ) -> Result<Self, EncoderError> {
+        Self::from_opened(files, name, placement.open()?)
+    }
+
+    fn from_opened(files: &dyn Source, name: &str, opened: Opened) -> Result<Self, EncoderError> {
         let config = config::read(&files.get(CONFIG)?)?;
         let tokenizer = SiglipTokenizer::load(files, &config.text_config)?;
         let preprocessing = files.find(PREPROCESSING)?;
         let image_size = config.vision_config.image_size;
         let preprocessing = Preprocessing::siglip(preprocessing.as_deref(), image_size)?;
-        let device = device.open()?;
-        let checkpoint = Checkpoint::open(&weights_below(files, "")?, &device)?;
+        let checkpoint = Checkpoint::open(&weights_below(files, "")?, &opened)?;
         let weights = checkpoint.weights();
         let logit_scale = weights.tensor("logit_scale", &[1])?.squeeze(0)?;
         let (text, vision) = with_var_builder(weights, |weights| {
@@ -94,7 +102,8 @@ impl SiglipEncoder {
         Ok(SiglipEncoder {
             name: name.into(),
             dimension: config.text_config.hidden_size,
-            device,
+            device: opened.device,
+            dtype: opened.dtype,
             text,
             vision,
             tokenizer,
@@ -148,7 +157,8 @@ impl Encoder for SiglipEncoder {
             return Ok(Array2::zeros((0, self.dimension)));
         }
         let pixels = self.preprocessing.pixels(pictures, &self.device)?;
-        Ok(unit_rows(&self.vision.forward(&pixels)?)?)
+        let features = self.vision.forward(&pixels.to_dtype(self.dtype)?)?;
+        Ok(unit_rows(&features)?)
     }
 }
 
@@ -159,5 +169,29 @@ impl fmt::Debug for SiglipEncoder {
             .field("dimension", &self.dimension)
             .field("device", &self.device.location())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_precision_keeps_directions() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/siglip");
+        let embed = |dtype| {
+            let opened = Opened::processor(dtype);
+            let encoder = SiglipEncoder::from_opened(&Folder(&folder), "siglip", opened).unwrap();
+            let side = encoder.preprocessing.image_size();
+            let bytes = (0..3 * side * side).map(|i| (i * 31 % 251) as u8).collect();
+            let picture = Picture::from_rgb(side, side, bytes).unwrap();
+            let texts = encoder.embed_texts(&["a red circle", "two words"]).unwrap();
+            let images = encoder.embed_images(&[picture]).unwrap();
+            ndarray::concatenate![ndarray::Axis(0), texts, images]
+        };
+        let cosines = embed(DType::F32) * embed(DType::F16);
+        for cosine in cosines.sum_axis(ndarray::Axis(1)) {
+            assert!(cosine > 1.0 - 1e-4, "{cosine}");
+        }
     }
 }

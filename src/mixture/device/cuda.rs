@@ -133,3 +133,16 @@ fn share_out_as<T: CudaDType + DeviceRepr>(
         log_likelihood: log_likelihoods.matmul(&tile.weights.unsqueeze(1)?)?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_compile() {
+        let ptx = KERNELS.ptx().unwrap();
+        for name in ["share_f32", "share_f64", "weigh_f32", "weigh_f64"] {
+            assert!(ptx.contains(&format!(".entry {name}(")), "{name}");
+        }
+    }
+}
