@@ -4,9 +4,10 @@
 use std::hint::black_box;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use candle_core::cuda_backend::cudarc::driver::result::{self, mem_pool};
+use candle_core::cuda_backend::cudarc::driver::sys::CUmemPool_attribute;
 use candle_core::{DType, Device as CandleDevice, Tensor};
 use ndarray::{Array1, Array2};
 use rand::{Rng, SeedableRng};
@@ -130,7 +131,7 @@ fn encoders(folder: &Path) {
         .collect();
     let sources: Vec<_> = paths.iter().map(|p| Some(ImageSource::Path(p))).collect();
     let options = BatchOptions {
-        batch_size: NonZeroUsize::new(BATCH).expect("not zero"),
+        batch_size: NonZeroUsize::new(BATCH),
         ..BatchOptions::default()
     };
     let bytes = (0..3 * 224 * 224).map(|i| (i * 31 % 251) as u8).collect();
@@ -145,17 +146,13 @@ fn encoders(folder: &Path) {
             let encoder =
                 encoder::load(model.to_str().expect("a name"), placement).expect("a model");
             let time = |what: &str, count: usize, repeats, work: &mut dyn FnMut(&dyn Encoder)| {
-                let least = AtomicUsize::new(usize::MAX);
-                let free = free();
-                let time = watching(&least, || median(repeats, || work(&*encoder)));
+                let mut time = Duration::ZERO;
+                let bytes = peak(|| time = median(repeats, || work(&*encoder)));
                 row(
                     &format!("{name}, {what}, {precision}"),
                     count as f64 / time.as_secs_f64(),
                     "a second",
-                    &format!(
-                        "{} MB beyond the weights",
-                        free.saturating_sub(least.into_inner()) / 1_000_000
-                    ),
+                    &format!("{} MB beyond the weights", bytes / 1_000_000),
                 );
             };
             time("images", BATCH, 7, &mut |encoder| {
@@ -175,33 +172,28 @@ fn encoders(folder: &Path) {
     }
 }
 
-/// Bytes that are free on the GPU.
-fn free() -> usize {
+/// The most bytes that the work needs on the GPU beyond those that are taken before it.
+fn peak(work: impl FnOnce()) -> u64 {
     let device = CandleDevice::new_cuda(0).expect("a GPU");
-    let device = device.as_cuda_device().expect("a GPU");
-    device
-        .cuda_stream()
-        .context()
-        .mem_get_info()
-        .expect("a driver")
-        .0
-}
-
-/// Does the work, and looks now and then how little memory is free meanwhile.
-fn watching<T>(least: &AtomicUsize, work: impl FnOnce() -> T) -> T {
-    let done = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            let device = CandleDevice::new_cuda(0).expect("a GPU");
-            let context = device.as_cuda_device().expect("a GPU").cuda_stream();
-            while !done.load(Ordering::Relaxed) {
-                let free = context.context().mem_get_info().expect("a driver").0;
-                least.fetch_min(free, Ordering::Relaxed);
-                std::thread::sleep(Duration::from_millis(2));
-            }
-        });
-        let result = work();
-        done.store(true, Ordering::Relaxed);
-        result
-    })
+    let stream = device.as_cuda_device().expect("a GPU").cuda_stream();
+    let context = stream.context();
+    context.bind_to_thread().expect("a GPU");
+    // SAFETY: the pool is that of a living device, and both attributes are numbers of 64 bits.
+    let (read, reset) = unsafe {
+        let pool = result::device::get_default_mem_pool(context.cu_device()).expect("a pool");
+        let read = move |attribute| {
+            let mut value = 0_u64;
+            mem_pool::get_attribute(pool, attribute, (&raw mut value).cast()).expect("a number");
+            value
+        };
+        let reset = move |attribute| {
+            let mut zero = 0_u64;
+            mem_pool::set_attribute(pool, attribute, (&raw mut zero).cast()).expect("a reset");
+        };
+        (read, reset)
+    };
+    let before = read(CUmemPool_attribute::CU_MEMPOOL_ATTR_USED_MEM_CURRENT);
+    reset(CUmemPool_attribute::CU_MEMPOOL_ATTR_USED_MEM_HIGH);
+    work();
+    read(CUmemPool_attribute::CU_MEMPOOL_ATTR_USED_MEM_HIGH).saturating_sub(before)
 }

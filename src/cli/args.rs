@@ -15,7 +15,7 @@ use super::values::{
     Prompts, Sizes, Start, annealing, assignment, concentration, concentrations, criterion,
     dimension, empty_component, not_negative, positive, prior, share, size, tower,
 };
-use crate::encoder::{DEFAULT_BATCH_SIZE, Device, Precision, Tower};
+use crate::encoder::{Device, Precision, Tower};
 use crate::mixture::{Annealing, Assignment, BLOCK_ROWS, Concentration, Criterion, EmptyComponent};
 use crate::report::schemas;
 use crate::vmf::concentration::Prior;
@@ -92,9 +92,9 @@ pub(super) struct ItemArgs {
     /// In what a GPU takes the encoder's products: f32, or f16 or bf16, which are several times as fast
     #[arg(long, value_name = "TYPE", default_value = "f32")]
     pub precision: Precision,
-    /// Items that go through the encoder at once
-    #[arg(long, value_name = "N", alias = "batch_size", default_value_t = DEFAULT_BATCH_SIZE)]
-    pub batch_size: NonZeroUsize,
+    /// Items that go through the encoder at once [default: 32, on a GPU 256]
+    #[arg(long, value_name = "N", alias = "batch_size")]
+    pub batch_size: Option<NonZeroUsize>,
     /// Turn pictures upright as their EXIF data say; CLIP's authors did not
     #[arg(long, alias = "apply_orientation")]
     pub apply_orientation: bool,

@@ -20,7 +20,7 @@ use super::inputs;
 use super::progress::listener;
 use super::sources::Source;
 use super::{Interrupted, interrupt};
-use crate::encoder::{Encoder, EncoderError, fingerprint};
+use crate::encoder::{Encoder, EncoderError, default_batch_size, fingerprint};
 use crate::frame::{EMBEDDING, EMBEDDING_ERROR, FrameError, io};
 use crate::progress::Progress;
 use crate::whole_file::write_whole;
@@ -137,7 +137,11 @@ impl Job {
             items_sha256: hex(&items.finalize()),
             items: sources.iter().map(Source::height).sum(),
             shard_size: args.shard_size,
-            batch_size: args.items.batch_size.get(),
+            batch_size: args
+                .items
+                .batch_size
+                .unwrap_or_else(|| default_batch_size(encoder.device()))
+                .get(),
             apply_orientation: args.items.apply_orientation,
             cache: args.items.cache.clone(),
         })

@@ -200,10 +200,12 @@ impl ItemArgs {
         progress: Arc<dyn Progress>,
         cache: Option<&Arc<EmbeddingCache>>,
     ) -> EmbedOptions {
-        let options = EmbedOptions::default()
-            .batch_size(self.batch_size)
+        let mut options = EmbedOptions::default()
             .apply_orientation(self.apply_orientation)
             .progress(progress);
+        if let Some(batch_size) = self.batch_size {
+            options = options.batch_size(batch_size);
+        }
         match cache {
             Some(cache) => options.cache(cache.clone()),
             None => options,

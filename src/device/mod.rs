@@ -1,10 +1,11 @@
 //! Where the heavy work is done, chosen by name: shared by the encoders and the mixtures.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
-use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+#[cfg(feature = "cuda")]
+mod cuda;
 #[cfg(feature = "cuda")]
 pub(crate) mod launch;
 
@@ -74,7 +75,7 @@ impl Device {
     pub fn hardware(self) -> Result<Option<String>, DeviceError> {
         Ok(match self.open()? {
             #[cfg(feature = "cuda")]
-            candle_core::Device::Cuda(device) => device.cuda_stream().context().name().ok(),
+            candle_core::Device::Cuda(device) => cuda::name(&device),
             _ => None,
         })
     }
@@ -97,41 +98,24 @@ impl Device {
     }
 }
 
-/// CUDA devices that have been opened, each with one stream, which any thread may use, and with its compiled kernels.
-static OPENED: Mutex<BTreeMap<usize, candle_core::Device>> = Mutex::new(BTreeMap::new());
-
-fn open_cuda(index: usize) -> Result<candle_core::Device, DeviceError> {
-    if !candle_core::utils::cuda_is_available() {
-        return Err(DeviceError::NotCompiled);
-    }
-    let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(device) = opened.get(&index) {
-        return Ok(device.clone());
-    }
-    let device = candle_core::Device::new_cuda_with_stream(index);
-    let device = device.map_err(|cause| DeviceError::Unavailable {
-        index,
-        cause: Box::new(without_backtrace(cause)),
-    })?;
-    opened.insert(index, device.clone());
-    Ok(device)
+#[cfg(not(feature = "cuda"))]
+fn open_cuda(_index: usize) -> Result<candle_core::Device, DeviceError> {
+    Err(DeviceError::NotCompiled)
 }
 
-fn without_backtrace(error: candle_core::Error) -> candle_core::Error {
-    match error {
-        candle_core::Error::WithBacktrace { inner, .. } => without_backtrace(*inner),
-        error => error,
-    }
+#[cfg(feature = "cuda")]
+fn open_cuda(index: usize) -> Result<candle_core::Device, DeviceError> {
+    cuda::open(index).map_err(|cause| DeviceError::Unavailable {
+        index,
+        cause: Box::new(cause),
+    })
 }
 
 /// Bytes that are free on a device; `None` where nothing is known, as for the processor.
 pub(crate) fn free_memory(device: &candle_core::Device) -> Option<usize> {
     match device {
         #[cfg(feature = "cuda")]
-        candle_core::Device::Cuda(device) => {
-            let free = device.cuda_stream().context().mem_get_info().ok();
-            free.map(|(free, _)| free)
-        }
+        candle_core::Device::Cuda(device) => cuda::free_memory(device),
         _ => None,
     }
 }

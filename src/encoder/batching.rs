@@ -21,36 +21,35 @@ use ndarray::{Array2, ArrayView1};
 
 use super::identity::{Fate, Key, Prepared, Seen};
 use super::{
-    DecodeOptions, EmbeddingCache, Encoder, EncoderError, ImageSource, Picture, Tokens, Tower,
+    DecodeOptions, Device, EmbeddingCache, Encoder, EncoderError, ImageSource, Picture, Tokens,
+    Tower,
 };
 use crate::progress::Progress;
 
-/// Texts or images that the encoder sees at once, unless the caller says otherwise.
-pub const DEFAULT_BATCH_SIZE: NonZeroUsize = NonZeroUsize::new(32).expect("32 is not zero");
+/// Texts or images that an encoder sees at once, unless the caller says otherwise: 32 on the processor, 256 on a GPU.
+#[must_use]
+pub fn default_batch_size(device: Device) -> NonZeroUsize {
+    const SMALL: NonZeroUsize = NonZeroUsize::new(32).expect("not zero");
+    const LARGE: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
+    match device {
+        Device::Cuda(_) => LARGE,
+        Device::Auto | Device::Cpu => SMALL,
+    }
+}
 
 /// Batches whose texts are tokenised and sorted together.
 const WINDOW_BATCHES: usize = 64;
 
 /// How lists are cut into batches and images are read.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct BatchOptions {
     /// Texts or images that the encoder sees at once; fewer once the device has run out of memory. Default:
-    /// [`DEFAULT_BATCH_SIZE`].
-    pub batch_size: NonZeroUsize,
+    /// `None`, which is [`default_batch_size`] for the encoder's device.
+    pub batch_size: Option<NonZeroUsize>,
     /// How images are decoded.
     pub decoding: DecodeOptions,
     /// Where embeddings of earlier calls are found, and those of this call remembered. Default: nowhere.
     pub cache: Option<Arc<EmbeddingCache>>,
-}
-
-impl Default for BatchOptions {
-    fn default() -> Self {
-        BatchOptions {
-            batch_size: DEFAULT_BATCH_SIZE,
-            decoding: DecodeOptions::default(),
-            cache: None,
-        }
-    }
 }
 
 /// The embeddings of a list.
@@ -176,6 +175,8 @@ impl<'a> Call<'a> {
         if !encoder.towers().contains(&tower) {
             return Err(encoder.no_tower(tower));
         }
+        let usual = || default_batch_size(encoder.device());
+        let batch_size = options.batch_size.unwrap_or_else(usual);
         Ok(Call {
             embeddings: Array2::zeros((rows, encoder.dimension())),
             failures: Vec::new(),
@@ -183,7 +184,7 @@ impl<'a> Call<'a> {
             new: Vec::new(),
             same: Vec::new(),
             cache: options.cache.as_deref(),
-            batch_size: options.batch_size.get(),
+            batch_size: batch_size.get(),
             done: 0,
             told: 0,
             stage: match tower {
@@ -322,7 +323,7 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
-    use crate::encoder::{Device, Tokens};
+    use crate::encoder::Tokens;
     use crate::progress::Silent;
 
     /// Embeds a text by its length and a picture by its first byte, and remembers the sizes of its batches.
@@ -399,7 +400,7 @@ mod tests {
 
     fn options(batch_size: usize) -> BatchOptions {
         BatchOptions {
-            batch_size: NonZeroUsize::new(batch_size).unwrap(),
+            batch_size: NonZeroUsize::new(batch_size),
             ..BatchOptions::default()
         }
     }

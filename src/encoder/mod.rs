@@ -74,7 +74,7 @@ mod vision_transformer;
 mod zero_shot;
 
 pub use batching::{
-    BatchOptions, DEFAULT_BATCH_SIZE, Embedded, Failure, embed_images, embed_texts,
+    BatchOptions, Embedded, Failure, default_batch_size, embed_images, embed_texts,
 };
 pub use cache::EmbeddingCache;
 pub use clip::ClipEncoder;

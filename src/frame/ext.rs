@@ -44,9 +44,9 @@ impl EmbedOptions {
         self
     }
 
-    /// Items that go through the encoder at once (32).
+    /// Items that go through the encoder at once (32, or 256 on a GPU).
     pub fn batch_size(mut self, batch_size: NonZeroUsize) -> Self {
-        self.batches.batch_size = batch_size;
+        self.batches.batch_size = Some(batch_size);
         self
     }
 

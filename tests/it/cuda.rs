@@ -101,7 +101,7 @@ fn fits_are_those_of_the_processor() {
     let on_gpu = on_gpu(&rows);
     let params = VonMisesFisherMixture::params(8).n_runs(1);
     let expected = params.fit_observations(&points).unwrap();
-    for (tf32, limit) in [(false, 1e-6), (true, 1e-3)] {
+    for (tf32, limit) in [(false, 1e-6), (true, 1e-5)] {
         let dataset = linfa::DatasetBase::from(rows.clone());
         let got = params.clone().device(GPU).tf32(tf32).fit(&dataset).unwrap();
         let difference = (expected.log_likelihood() - got.log_likelihood()).abs();
@@ -211,7 +211,7 @@ fn a_device_that_is_nearly_full_still_embeds_and_fits() {
         .collect();
     let encoder = encoder::load(root.join("datasets/tiny-clip").to_str().unwrap(), GPU).unwrap();
     let options = BatchOptions {
-        batch_size: NonZeroUsize::new(20_000).unwrap(),
+        batch_size: NonZeroUsize::new(20_000),
         ..BatchOptions::default()
     };
     let embedded = embed_images(&*encoder, &sources, &options, &Silent).unwrap();

@@ -245,7 +245,7 @@ fn rows_of<F: Float>(
 ) -> TensorResult<Tensor> {
     let d = block.rows.ncols();
     let mut values: Vec<F> = Vec::with_capacity(n * d);
-    values.extend(block.rows.iter());
+    values.extend_from_slice(block.rows.as_slice().expect("standard layout"));
     values.resize(n * d, F::zero());
     // `Float` is f32 or f64, which the compiler does not know.
     let values: Box<dyn Any> = Box::new(values);
@@ -349,6 +349,8 @@ impl Model {
     fn sums(&self, tile: &Tile, together: usize) -> TensorResult<Sums> {
         let (n, d) = tile.rows.dims2()?;
         let k = self.means.dim(1)?;
+        #[cfg(test)]
+        tests::allocate(n * k)?;
         let cosines = tile.rows.matmul(&self.means)?;
         let shared = match &cosines {
             #[cfg(feature = "cuda")]
@@ -409,5 +411,54 @@ impl Sums {
             squares: Array1::from(squares),
             resultants: resultants.expect("as many values as the shape"),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::mixture::InMemory;
+
+    thread_local! {
+        /// Cosines of a tile for which there is memory.
+        static CAPACITY: Cell<usize> = const { Cell::new(usize::MAX) };
+    }
+
+    /// Fails as the driver does where there is no memory for so many values.
+    pub(super) fn allocate(values: usize) -> TensorResult<()> {
+        if values > CAPACITY.get() {
+            candle_core::bail!("DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_tile_that_does_not_fit_is_halved_and_nothing_is_lost() {
+        let rows = Array2::from_shape_fn((20_000, 3), |(i, j)| ((i * 3 + j) as f32).sin());
+        let points = InMemory::new(rows.view(), None).unwrap();
+        let points = OnDevice::new(points, Device::Cpu).unwrap();
+        let scorer = Scorer::cosine(Array2::eye(3));
+        let sweep = |capacity: usize| {
+            CAPACITY.set(capacity);
+            points.sweep(&scorer, Assignment::Soft)
+        };
+        let whole = sweep(usize::MAX).unwrap();
+        assert_eq!(sweep(3 * TOGETHER).unwrap().total, 20_000.0);
+        let halved = sweep(3 * TOGETHER).unwrap();
+        let difference = (whole.log_likelihood - halved.log_likelihood).abs();
+        assert!(difference < 1e-9, "{difference:e}");
+        assert!(
+            (&whole.masses - &halved.masses)
+                .iter()
+                .all(|x| x.abs() < 1e-9)
+        );
+        let error = sweep(0).unwrap_err().to_string();
+        CAPACITY.set(usize::MAX);
+        assert!(
+            error.contains("or fewer components if it ran out of memory"),
+            "{error}"
+        );
     }
 }
