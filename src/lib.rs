@@ -21,6 +21,7 @@
 //! | 1 | [`mixture`] | sufficient statistics, the EM loop, the estimator, metrics |
 //! | 2 | [`encoder`] | CLIP and other encoders: towers, checkpoints, tokenisers, preprocessing |
 //! | 3 | [`frame`] | Polars columns and files |
+//! | 3 | `distributed` | the passes on a cluster (feature `ballista`) |
 //! | 4 | [`report`] | the summary and its faces: HTML, JSON, PNG |
 //! | 5 | [`notebook`], [`cli`] | what a cell of a notebook shows, the command line |
 //!
@@ -46,6 +47,8 @@
 )]
 pub mod cli;
 pub mod device;
+#[cfg(feature = "ballista")]
+pub mod distributed;
 pub mod encoder;
 pub mod frame;
 pub mod mixture;

@@ -7,6 +7,8 @@ use clap::builder::PossibleValuesParser;
 use clap::{ArgGroup, Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+#[cfg(feature = "ballista")]
+use super::cluster::{ClusterArgs, EmbedClusterArgs, ExecutorArgs, ResumeArgs, SchedulerArgs};
 use super::examples::{
     COMPLETIONS_EXAMPLES, EMBED_EXAMPLES, EXAMPLES, PREDICT_EXAMPLES, REPORT_EXAMPLES,
     SAMPLE_EXAMPLES, SWEEP_EXAMPLES, VMF_EXAMPLES,
@@ -58,6 +60,12 @@ pub(super) enum Command {
     Demo(DemoArgs),
     /// List the CLIP models known by name
     Models,
+    /// Run the scheduler of a cluster
+    #[cfg(feature = "ballista")]
+    Scheduler(SchedulerArgs),
+    /// Run an executor of a cluster: as many as there are machines
+    #[cfg(feature = "ballista")]
+    Executor(ExecutorArgs),
     /// Compute with one von Mises-Fisher distribution: normaliser, mean resultant length, entropy, angles
     #[command(after_help = VMF_EXAMPLES)]
     Vmf(VmfArgs),
@@ -264,6 +272,12 @@ pub(super) struct FitArgs {
     pub mixture: MixtureArgs,
     #[command(flatten)]
     pub output: OutputArgs,
+    #[cfg(feature = "ballista")]
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+    #[cfg(feature = "ballista")]
+    #[command(flatten)]
+    pub resume: ResumeArgs,
 }
 
 impl FitArgs {
@@ -305,6 +319,10 @@ impl From<SweepArgs> for FitArgs {
             names: args.names,
             mixture: args.mixture,
             output: args.output,
+            #[cfg(feature = "ballista")]
+            cluster: ClusterArgs::default(),
+            #[cfg(feature = "ballista")]
+            resume: ResumeArgs::default(),
         }
     }
 }
@@ -333,6 +351,9 @@ pub(super) struct EmbedArgs {
     /// Go on with what an interrupted run left behind
     #[arg(long)]
     pub resume: bool,
+    #[cfg(feature = "ballista")]
+    #[command(flatten)]
+    pub cluster: EmbedClusterArgs,
 }
 
 #[derive(Debug, Args)]
@@ -351,6 +372,9 @@ pub(super) struct PredictArgs {
         default_value = "assignments.parquet"
     )]
     pub output: PathBuf,
+    #[cfg(feature = "ballista")]
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
 }
 
 #[derive(Debug, Args)]

@@ -26,6 +26,10 @@ use crate::progress::Progress;
 use crate::whole_file::write_whole;
 
 pub(super) fn run(args: &EmbedArgs) -> Result<()> {
+    #[cfg(feature = "ballista")]
+    if let Some(scheduler) = &args.cluster.cluster {
+        return super::cluster::embed(args, scheduler);
+    }
     let progress = listener(args.items.quiet);
     io::check_embeddings_path(&args.output)?;
     ensure!(

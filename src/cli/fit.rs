@@ -18,6 +18,10 @@ use crate::vmf::VonMisesFisher;
 
 pub(super) fn run(args: &FitArgs) -> Result<()> {
     let output = OutputFolder::new(&args.output.output_dir)?;
+    #[cfg(feature = "ballista")]
+    if let Some(scheduler) = &args.cluster.cluster {
+        return super::cluster::fit(args, scheduler);
+    }
     args.data.items.announce_device()?;
     let progress = listener(args.data.items.quiet);
     let share = match args.needs_memory() {

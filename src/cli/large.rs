@@ -17,7 +17,7 @@ use super::vectors::Vectors;
 use crate::frame::{EMBEDDING, FrameError, Shards, io};
 use crate::mixture::VonMisesFisherMixture;
 use crate::progress::Progress;
-use crate::report::{Population, Report};
+use crate::report::{PARAMETERS_FILE, Population, Report};
 
 /// Rows that the report looks at.
 const SAMPLED: usize = 20_000;
@@ -69,7 +69,7 @@ pub(super) fn run(
         .with_context(|| format!("cannot fit {} points", train.len()))?;
     let seconds = start.elapsed().as_secs_f64();
     // At once: what comes after a long fit may fail.
-    output.write_json("model_parameters.json", &model)?;
+    output.write_json(PARAMETERS_FILE, &model)?;
     let held_out = (!test.is_empty()).then(|| -> Result<_> { Ok(params.place(points(&test)?)?) });
     let held_out = held_out.transpose()?;
     let population = Population {

@@ -2,6 +2,8 @@
 
 mod analysis;
 mod args;
+#[cfg(feature = "ballista")]
+mod cluster;
 mod completions;
 mod demo;
 mod embed;
@@ -62,6 +64,10 @@ impl Cli {
             Command::Report(args) => report::run(&args),
             Command::Demo(args) => demo::run(&args),
             Command::Models => models::run(),
+            #[cfg(feature = "ballista")]
+            Command::Scheduler(args) => cluster::scheduler(&args),
+            #[cfg(feature = "ballista")]
+            Command::Executor(args) => cluster::executor(&args),
             Command::Vmf(args) => vmf::run(&args),
             Command::Schema(args) => schema::run(&args),
             Command::Completions(args) => completions::run(&args),

@@ -17,6 +17,10 @@ use crate::mixture::VonMisesFisherMixture;
 use crate::progress::Progress;
 
 pub(super) fn run(args: &PredictArgs) -> Result<()> {
+    #[cfg(feature = "ballista")]
+    if let Some(scheduler) = &args.cluster.cluster {
+        return super::cluster::predict(args, scheduler);
+    }
     let model = read_model(&args.model)?;
     let progress = listener(args.data.items.quiet);
     let (mut rows, mut skipped) = (0, 0);

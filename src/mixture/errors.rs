@@ -149,6 +149,12 @@ pub enum MixtureError {
         /// What the tensor library reported.
         cause: Box<candle_core::Error>,
     },
+    /// Points that are elsewhere cannot be swept.
+    #[error(transparent)]
+    Elsewhere {
+        /// What those who have them report.
+        cause: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// Parameters that make no mixture, as read from a file.
     #[error(transparent)]
     Parameters(#[from] ParameterError),

@@ -114,6 +114,9 @@ impl<'a, R> Run<'a, R> {
             convergence
                 .log_likelihoods
                 .push(after - ln_sphere_area(self.observations.dimension()));
+            if let Some(on_iteration) = params.on_iteration() {
+                on_iteration(&model);
+            }
             params
                 .progress()
                 .update(&stage, convergence.n_iterations, params.max_n_iterations());

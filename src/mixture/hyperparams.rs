@@ -80,6 +80,9 @@ impl Annealing {
     }
 }
 
+/// Called with the model of every iteration.
+pub type OnIteration = Arc<dyn Fn(&VonMisesFisherMixture) + Send + Sync>;
+
 /// Settings of [`VonMisesFisherMixture`], with these defaults:
 ///
 /// | setting | default | |
@@ -127,6 +130,7 @@ macro_rules! settings {
             init_method: InitMethod,
             rng: R,
             progress: Arc<dyn Progress>,
+            on_iteration: Option<OnIteration>,
             $($name: $type,)*
         }
 
@@ -137,6 +141,7 @@ macro_rules! settings {
                     init_method: InitMethod::default(),
                     rng,
                     progress: Arc::new(Silent),
+                    on_iteration: None,
                     $($name: $default,)*
                 }
             }
@@ -209,6 +214,12 @@ impl<R> VonMisesFisherMixtureParams<R> {
         self
     }
 
+    /// Who gets the model of every iteration: to keep it, against the loss of a long fit.
+    pub fn on_iteration(mut self, on_iteration: OnIteration) -> Self {
+        self.0.on_iteration = Some(on_iteration);
+        self
+    }
+
     /// Number of components, in place of the one given before.
     pub fn n_components(mut self, n_components: usize) -> Self {
         self.0.n_components = n_components;
@@ -230,6 +241,11 @@ impl<R> VonMisesFisherMixtureValidParams<R> {
     /// Who is told of every iteration.
     pub fn progress(&self) -> &dyn Progress {
         &*self.progress
+    }
+
+    /// Who gets the model of every iteration.
+    pub fn on_iteration(&self) -> Option<&OnIteration> {
+        self.on_iteration.as_ref()
     }
 
     /// The random number generator, as it was given.

@@ -127,7 +127,8 @@ impl<F: Float> Kernel<F> {
     /// A kernel for products whose last place is `epsilon`.
     pub(super) fn with_precision(scorer: &Scorer, assignment: Assignment, epsilon: f64) -> Self {
         let largest = scorer.concentrations.iter().copied().fold(0.0, f64::max);
-        let is_coarse = largest * epsilon > COARSE;
+        // With small concentrations all products would count.
+        let is_coarse = largest * epsilon > COARSE && largest > RELEVANT;
         Self {
             means: scorer.mean_directions.mapv(F::cast),
             exact: is_coarse.then(|| scorer.mean_directions.clone()),

@@ -30,7 +30,7 @@ pub use device::OnDevice;
 pub use errors::{MixtureError, ParameterError, Warning};
 pub use hierarchy::Merge;
 pub use hyperparams::{
-    Annealing, Concentration, EmptyComponent, InitMethod, VonMisesFisherMixtureParams,
+    Annealing, Concentration, EmptyComponent, InitMethod, OnIteration, VonMisesFisherMixtureParams,
     VonMisesFisherMixtureValidParams,
 };
 pub use kernel::{Assignment, BLOCK_ROWS, Scorer};

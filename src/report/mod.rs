@@ -72,8 +72,8 @@ pub(crate) const SUMMARY_FILE: &str = "report.json";
 pub(crate) const SELECTION_FILE: &str = "selection.json";
 /// Mixtures side by side.
 pub(crate) const COMPARISON_FILE: &str = "comparison.json";
-const PARAMETERS_FILE: &str = "model_parameters.json";
-const CONVERGENCE_FILE: &str = "convergence_info.json";
+pub(crate) const PARAMETERS_FILE: &str = "model_parameters.json";
+pub(crate) const CONVERGENCE_FILE: &str = "convergence_info.json";
 const METRICS_FILE: &str = "evaluation_metrics.json";
 
 /// A fitted mixture with everything a person wants to see of it.

@@ -14,7 +14,7 @@ use vmfmix::mixture::{
 };
 use vmfmix::progress::Silent;
 
-use crate::device::{clustered, difference, scorer};
+use crate::observations::{clustered, difference, scorer};
 
 const GPU: Device = Device::Cuda(0);
 

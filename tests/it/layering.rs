@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// Folder or file below `src`, its layer, and the outside crates it may name besides `std` and those of the
 /// layers below it in the same list.
-const LAYERS: [(&str, usize, &[&str]); 13] = [
+const LAYERS: [(&str, usize, &[&str]); 14] = [
     ("device", 0, &["candle_core", "thiserror"]),
     ("product.rs", 0, &["gemm", "linfa", "ndarray"]),
     ("progress.rs", 0, &[]),
@@ -57,6 +57,21 @@ const LAYERS: [(&str, usize, &[&str]); 13] = [
         "frame",
         3,
         &["bytemuck", "npyz", "polars", "positioned_io", "walkdir"],
+    ),
+    (
+        "distributed",
+        3,
+        &[
+            "ballista",
+            "ballista_core",
+            "ballista_executor",
+            "ballista_scheduler",
+            "bytes",
+            "datafusion",
+            "futures",
+            "object_store",
+            "tokio",
+        ],
     ),
     (
         "report",

@@ -1,6 +1,8 @@
 //! The integration tests, one binary.
 
 mod cli;
+#[cfg(feature = "ballista")]
+mod cluster;
 #[cfg(feature = "cuda")]
 mod cuda;
 mod device;
@@ -11,6 +13,7 @@ mod hub;
 mod kmeans;
 mod layering;
 mod mixture;
+mod observations;
 mod parity;
 mod report;
 mod sampling;

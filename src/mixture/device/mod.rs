@@ -172,8 +172,8 @@ impl<R: Rows> OnDevice<R> {
 
     /// Takes products of `f32` by TF32, which tensor cores do several times as fast.
     ///
-    /// Likelihoods stay exact, since the products that count for them are taken again in `f64`; after a step, mean directions
-    /// are off by 2e-5, and concentrations by 1e-4 of themselves.
+    /// Likelihoods stay exact where concentrations are above 20, since the products that count for them are taken again in
+    /// `f64`; after a step, mean directions are off by 2e-5, and concentrations by 1e-4 of themselves.
     pub fn tf32(mut self, tf32: bool) -> Self {
         self.tf32 = tf32;
         self

@@ -1,0 +1,243 @@
+//! A table of embeddings that a cluster sweeps.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use datafusion::arrow::array::AsArray;
+use datafusion::arrow::datatypes::Int64Type;
+use datafusion::common::Result as EngineResult;
+use datafusion::error::DataFusionError;
+use datafusion::functions_aggregate::expr_fn::count;
+use datafusion::prelude::{ParquetReadOptions, SessionContext, col};
+use ndarray::Array2;
+use tokio::runtime::Runtime;
+
+use super::each_file::{Change, each_file, quoted};
+use super::files::Files;
+use super::session::{BATCH_ROWS, MESSAGE_BYTES_BESIDES, message_bytes};
+use super::wire::Task;
+use super::{ClusterError, assign, function, session};
+use crate::mixture::{
+    Assignment, BLOCK_ROWS, MixtureError, Observations, Scorer, Statistics, VonMisesFisherMixture,
+};
+use crate::progress::Progress;
+
+/// The name of the table in queries.
+const TABLE: &str = "points";
+
+/// Embeddings in Parquet files that the executors of a cluster read, each for itself, in every pass.
+///
+/// Rows are numbered file by file, in the order of the files' names.
+pub struct ClusterTable {
+    runtime: Runtime,
+    context: SessionContext,
+    files: Files,
+    embeddings: String,
+    column: String,
+    dimension: usize,
+    block_size: usize,
+    n_passes: AtomicUsize,
+}
+
+impl ClusterTable {
+    /// Opens the Parquet files of a folder, or one file, for the cluster of a scheduler, as `df://host:50050`. Folders are
+    /// paths that all processes see, or `s3://` addresses; `column` holds lists of `f16`, `f32` or `f64`.
+    ///
+    /// # Errors
+    /// [`ClusterError`]: the scheduler does not answer, or the files hold no embeddings in that column.
+    pub fn connect(scheduler: &str, embeddings: &str, column: &str) -> Result<Self, ClusterError> {
+        let runtime = session::runtime()?;
+        let context = runtime.block_on(session::remote(scheduler))?;
+        Self::open(runtime, context, embeddings, column)
+    }
+
+    /// The same with a scheduler and one executor inside this process: for tests and notebooks.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub fn standalone(embeddings: &str, column: &str) -> Result<Self, ClusterError> {
+        let runtime = session::runtime()?;
+        let context = runtime.block_on(session::standalone())?;
+        Self::open(runtime, context, embeddings, column)
+    }
+
+    fn open(
+        runtime: Runtime,
+        context: SessionContext,
+        embeddings: &str,
+        column: &str,
+    ) -> Result<Self, ClusterError> {
+        let reading = || ClusterError::while_doing(format!("reading {embeddings}"));
+        let files = runtime.block_on(Files::list(&context, embeddings));
+        let files = files.map_err(reading())?;
+        if files.n_rows() == 0 {
+            return Err(ClusterError::NoRows {
+                embeddings: embeddings.into(),
+            });
+        }
+        let options = ParquetReadOptions::default();
+        let registered = context.register_parquet(TABLE, embeddings, options);
+        runtime.block_on(registered).map_err(reading())?;
+        let mut table = ClusterTable {
+            runtime,
+            context,
+            files,
+            embeddings: embeddings.into(),
+            column: column.into(),
+            dimension: 0,
+            block_size: BLOCK_ROWS,
+            n_passes: AtomicUsize::new(0),
+        };
+        table.check_column()?;
+        let first = table.files.read(column, &[0]);
+        table.dimension = table.runtime.block_on(first).map_err(reading())?.ncols();
+        Ok(table)
+    }
+
+    /// Has threads take this many rows at once, at least one. Where the rows of every row group of every file are a multiple
+    /// of it, blocks are those of the same rows in memory, and so are the sums, up to the order in which they are added in
+    /// `f64`.
+    pub fn block_size(mut self, rows: usize) -> Self {
+        self.block_size = rows.max(1);
+        let batch = (BATCH_ROWS / self.block_size).max(1) * self.block_size;
+        let state = self.context.state_ref();
+        let mut state = state.write();
+        let config = state.config().clone().with_batch_size(batch);
+        *state.config_mut() = config;
+        drop(state);
+        self
+    }
+
+    /// Passes that have been made, each over every row once.
+    pub fn n_passes(&self) -> usize {
+        self.n_passes.load(Ordering::Relaxed)
+    }
+
+    /// The column must be there, with an embedding in every row.
+    fn check_column(&self) -> Result<(), ClusterError> {
+        let reading = || ClusterError::while_doing(format!("reading {}", self.embeddings));
+        let table = self.runtime.block_on(self.context.table(TABLE));
+        let table = table.map_err(reading())?;
+        let fields = table.schema().fields().iter();
+        let known: Vec<String> = fields.map(|field| field.name().clone()).collect();
+        if !known.contains(&self.column) {
+            return Err(ClusterError::NoColumn {
+                embeddings: self.embeddings.clone(),
+                column: self.column.clone(),
+                known,
+            });
+        }
+        let counted = async {
+            let present = count(col(quoted(&self.column))).alias("present");
+            let batches = table.aggregate(vec![], vec![present])?.collect().await?;
+            let mut counts = batches.iter().filter(|batch| batch.num_rows() > 0);
+            let count = counts.next().map(|batch| batch.column(0));
+            EngineResult::Ok(count.map_or(0, |count| count.as_primitive::<Int64Type>().value(0)))
+        };
+        let present = self.runtime.block_on(counted).map_err(reading())? as usize;
+        let rows = self.files.n_rows();
+        if present < rows {
+            return Err(ClusterError::MissingEmbeddings {
+                embeddings: self.embeddings.clone(),
+                missing: rows - present,
+                rows,
+            });
+        }
+        Ok(())
+    }
+
+    /// Writes what a mixture says of every row: for each file one of the same name in a folder that all executors can write,
+    /// with the other columns and those of [`FrameExt::predict_with`](crate::frame::FrameExt::predict_with), rows in their
+    /// order. Each file is a task.
+    ///
+    /// # Errors
+    /// [`ClusterError::Engine`].
+    pub fn predict(
+        &self,
+        model: &VonMisesFisherMixture,
+        folder: &str,
+        progress: &dyn Progress,
+    ) -> Result<(), ClusterError> {
+        let assigned = async {
+            let change = Change {
+                added: assign::call(col(quoted(&self.column)), model)?,
+                names: &assign::COLUMNS,
+                left_out: Some(&self.column),
+                stage: "files assigned",
+            };
+            each_file(&self.context, &self.files, folder, &change, progress).await
+        };
+        let doing = ClusterError::while_doing(format!("assigning the rows of {}", self.embeddings));
+        self.runtime.block_on(assigned).map_err(doing)
+    }
+
+    fn pass(&self, task: &Task) -> Result<Statistics, ClusterError> {
+        let (bytes, limit) = (task.to_bytes().len(), message_bytes());
+        if bytes + MESSAGE_BYTES_BESIDES > limit {
+            return Err(ClusterError::ModelTooLarge { bytes, limit });
+        }
+        let swept = async {
+            let table = self.context.table(TABLE).await?;
+            let statistics = function::call(col(quoted(&self.column)), task).alias("statistics");
+            let batches = table.aggregate(vec![], vec![statistics])?.collect().await?;
+            let mut results = batches.iter().filter(|batch| batch.num_rows() > 0);
+            match results.next() {
+                Some(batch) => function::result(batch.column(0)),
+                None => Err(DataFusionError::Execution("no result came back".into())),
+            }
+        };
+        let doing = ClusterError::while_doing(format!("a pass over {}", self.embeddings));
+        let statistics = self.runtime.block_on(swept).map_err(doing)?;
+        let expected = self.files.n_rows();
+        if statistics.total != expected as f64 {
+            let got = statistics.total;
+            return Err(ClusterError::RowsLost { expected, got });
+        }
+        self.n_passes.fetch_add(1, Ordering::Relaxed);
+        Ok(statistics)
+    }
+}
+
+impl Observations for ClusterTable {
+    fn n_samples(&self) -> usize {
+        self.files.n_rows()
+    }
+
+    fn dimension(&self) -> usize {
+        self.dimension
+    }
+
+    fn sweep(&self, scorer: &Scorer, assignment: Assignment) -> Result<Statistics, MixtureError> {
+        let (got, expected) = (self.dimension, scorer.mean_directions.ncols());
+        if got != expected {
+            return Err(MixtureError::DimensionMismatch { got, expected });
+        }
+        let scorer = scorer.clone();
+        Ok(self.pass(&Task {
+            scorer,
+            assignment,
+            block_size: self.block_size,
+        })?)
+    }
+
+    fn directions(&self, rows: &[usize]) -> Result<Array2<f64>, MixtureError> {
+        let doing = ClusterError::while_doing(format!("reading rows of {}", self.embeddings));
+        let read = self.runtime.block_on(self.files.read(&self.column, rows));
+        let mut directions = read.map_err(doing)?;
+        for (mut direction, &row) in directions.rows_mut().into_iter().zip(rows) {
+            let length = direction.dot(&direction).sqrt();
+            if !length.is_finite() || length == 0.0 {
+                return Err(MixtureError::NoDirection { row, length });
+            }
+            direction /= length;
+        }
+        Ok(directions)
+    }
+}
+
+impl From<ClusterError> for MixtureError {
+    fn from(cause: ClusterError) -> Self {
+        MixtureError::Elsewhere {
+            cause: Box::new(cause),
+        }
+    }
+}
