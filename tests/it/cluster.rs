@@ -44,6 +44,33 @@ fn what_is_no_table_of_embeddings_is_refused() {
     );
 }
 
+#[test]
+fn a_fit_to_doubles_is_that_in_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = sample().mapv(f64::from);
+    write_shards(&sample(), folder.path(), 3);
+    for part in 0..3 {
+        let path = folder.path().join(format!("part-{part:02}.parquet"));
+        let wide = DataType::List(Box::new(DataType::Float64));
+        let frame = io::table(&path).unwrap();
+        let column = frame.column(EMBEDDING).unwrap().cast(&wide).unwrap();
+        io::write_table(&DataFrame::new_infer_height(vec![column]).unwrap(), &path).unwrap();
+    }
+    let table = ClusterTable::standalone(folder.path().to_str().unwrap(), EMBEDDING).unwrap();
+    let params = VonMisesFisherMixture::params(5)
+        .n_runs(2)
+        .max_n_iterations(20)
+        .tolerance(0.0);
+    let expected = params.fit(&linfa::DatasetBase::from(rows)).unwrap();
+    let got = params.fit_observations(&table).unwrap();
+    let means = expected.mean_directions() - got.mean_directions();
+    assert!(means.iter().all(|x| x.abs() < 1e-10));
+    let concentrations = got.concentrations() / expected.concentrations();
+    assert!(concentrations.iter().all(|x| (x - 1.0).abs() < 1e-10));
+    let weights = got.weights() - expected.weights();
+    assert!(weights.iter().all(|x| x.abs() < 1e-10));
+}
+
 /// A process that ends with the test.
 struct Process(Child);
 
