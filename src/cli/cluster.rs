@@ -17,7 +17,7 @@ use super::predict::read_model;
 use super::progress::listener;
 use super::values::Start;
 use crate::distributed::{
-    ClusterItems, ClusterTable, EmbedSettings, ExecutorSettings, SchedulerSettings, run_executor,
+    ClusterFiles, ClusterTable, EmbedSettings, ExecutorSettings, SchedulerSettings, run_executor,
     run_scheduler,
 };
 use crate::encoder::Placement;
@@ -33,8 +33,8 @@ const CHECKPOINT: &str = "checkpoint.json";
 #[command(next_help_heading = "Cluster")]
 pub(super) struct ClusterArgs {
     /// Scheduler of the cluster that reads the embeddings and does the work, as df://host:50050. --embeddings is then one
-    /// folder, file or s3:// address of Parquet files that all executors see; `fit` writes no report, and --output of
-    /// `predict` is a folder
+    /// folder, file or s3:// address of Parquet files that all executors see; `fit` takes all points and writes no report, and
+    /// --output of `predict` is a folder
     #[arg(long, value_name = "URL", requires = "embeddings")]
     pub cluster: Option<String>,
     /// Column of the embeddings on a cluster
@@ -123,8 +123,8 @@ pub(super) fn executor(args: &ExecutorArgs) -> Result<()> {
     Ok(())
 }
 
-/// The embeddings, as the cluster sees them.
-fn connect(scheduler: &str, data: &DataArgs, args: &ClusterArgs) -> Result<ClusterTable> {
+/// Where the embeddings are, as the cluster sees them.
+fn embeddings(data: &DataArgs) -> Result<String> {
     let [embeddings] = &data.embeddings[..] else {
         bail!("a cluster reads one folder, file or s3:// address; give --embeddings once");
     };
@@ -132,12 +132,7 @@ fn connect(scheduler: &str, data: &DataArgs, args: &ClusterArgs) -> Result<Clust
         data.labels.is_none() && !data.center_by_modality,
         "a cluster neither centres nor labels: leave --center-by-modality and --labels out"
     );
-    let embeddings = embeddings.to_string_lossy();
-    Ok(ClusterTable::connect(
-        scheduler,
-        &embeddings,
-        &args.embedding_column,
-    )?)
+    address(embeddings)
 }
 
 /// Embeds the items of a table on the cluster of a scheduler.
@@ -160,10 +155,10 @@ pub(super) fn embed(args: &EmbedArgs, scheduler: &str) -> Result<()> {
         batch_size: args.items.batch_size,
     };
     let progress = listener(args.items.quiet);
-    let items = ClusterItems::connect(scheduler, &input.to_string_lossy())?;
+    let items = ClusterFiles::connect(scheduler, &address(input)?)?;
     items.embed(column, &settings, &address(&args.output)?, &*progress)?;
     if !args.items.quiet {
-        let n = items.n_items();
+        let n = items.n_rows();
         println!(
             "{n} items embedded or told why not: {}",
             args.output.display()
@@ -184,10 +179,11 @@ fn address(folder: &Path) -> Result<String> {
 pub(super) fn predict(args: &PredictArgs, scheduler: &str) -> Result<()> {
     let model = read_model(&args.model)?;
     let progress = listener(args.data.items.quiet);
-    let table = connect(scheduler, &args.data, &args.cluster)?;
-    table.predict(&model, &address(&args.output)?, &*progress)?;
+    let files = ClusterFiles::connect(scheduler, &embeddings(&args.data)?)?;
+    let (column, folder) = (&args.cluster.embedding_column, address(&args.output)?);
+    files.predict(column, &model, &folder, &*progress)?;
     if !args.data.items.quiet {
-        let n = table.n_samples();
+        let n = files.n_rows();
         println!("{n} items assigned: {}", args.output.display());
     }
     Ok(())
@@ -202,7 +198,8 @@ pub(super) fn fit(args: &FitArgs, scheduler: &str) -> Result<()> {
     let output = OutputFolder::new(&args.output.output_dir)?;
     let checkpoint = output.create()?.join(CHECKPOINT);
     let progress = listener(args.data.items.quiet);
-    let table = connect(scheduler, &args.data, &args.cluster)?;
+    let (place, column) = (embeddings(&args.data)?, &args.cluster.embedding_column);
+    let table = ClusterTable::connect(scheduler, &place, column)?;
     let table = table.block_size(args.mixture.block_size);
     let n = table.n_samples();
     let mut params = args.mixture.params(

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! here                       scheduler                executors
-//! model, 8 K D bytes  ──▶    one task a file   ──▶    vmf_statistics over the file's rows, by the kernel of `mixture`
+//! model, 8 K D bytes  ──▶    tasks             ──▶    vmf_statistics over files or parts of them, by the kernel of `mixture`
 //! statistics          ◀──    ─────────────────────    8 K D bytes a task, merged by one last task
 //! ```
 //!
@@ -13,7 +13,7 @@
 //! | file | what it is |
 //! |---|---|
 //! | `table`, `files` | the observations, and the files they are in |
-//! | `items`, `each_file` | items to embed; one task a file |
+//! | `cluster_files`, `each_file` | embeddings and assignments, one task a file |
 //! | `function`, `assign`, `embed` | the functions that executors run: statistics of a model, assignments by one, embeddings |
 //! | `rows` | columns of lists as matrices, without a copy |
 //! | `wire` | models and statistics as bytes |
@@ -47,20 +47,20 @@
 //! read what the processes can read: keep them in a network of their own.
 
 mod assign;
+mod cluster_files;
 mod each_file;
 mod embed;
 mod errors;
 mod files;
 mod function;
-mod items;
 mod process;
 mod rows;
 mod session;
 mod table;
 mod wire;
 
+pub use cluster_files::ClusterFiles;
 pub use embed::EmbedSettings;
 pub use errors::ClusterError;
-pub use items::ClusterItems;
 pub use process::{ExecutorSettings, SchedulerSettings, run_executor, run_scheduler};
 pub use table::ClusterTable;

@@ -11,15 +11,12 @@ use datafusion::prelude::{ParquetReadOptions, SessionContext, col};
 use ndarray::Array2;
 use tokio::runtime::Runtime;
 
-use super::each_file::{Change, each_file, quoted};
+use super::each_file::quoted;
 use super::files::Files;
 use super::session::{BATCH_ROWS, MESSAGE_BYTES_BESIDES, message_bytes};
 use super::wire::Task;
-use super::{ClusterError, assign, function, session};
-use crate::mixture::{
-    Assignment, BLOCK_ROWS, MixtureError, Observations, Scorer, Statistics, VonMisesFisherMixture,
-};
-use crate::progress::Progress;
+use super::{ClusterError, function, session};
+use crate::mixture::{Assignment, BLOCK_ROWS, MixtureError, Observations, Scorer, Statistics};
 
 /// The name of the table in queries.
 const TABLE: &str = "points";
@@ -143,31 +140,6 @@ impl ClusterTable {
             });
         }
         Ok(())
-    }
-
-    /// Writes what a mixture says of every row: for each file one of the same name in a folder that all executors can write,
-    /// with the other columns and those of [`FrameExt::predict_with`](crate::frame::FrameExt::predict_with), rows in their
-    /// order. Each file is a task.
-    ///
-    /// # Errors
-    /// [`ClusterError::Engine`].
-    pub fn predict(
-        &self,
-        model: &VonMisesFisherMixture,
-        folder: &str,
-        progress: &dyn Progress,
-    ) -> Result<(), ClusterError> {
-        let assigned = async {
-            let change = Change {
-                added: assign::call(col(quoted(&self.column)), model)?,
-                names: &assign::COLUMNS,
-                left_out: Some(&self.column),
-                stage: "files assigned",
-            };
-            each_file(&self.context, &self.files, folder, &change, progress).await
-        };
-        let doing = ClusterError::while_doing(format!("assigning the rows of {}", self.embeddings));
-        self.runtime.block_on(assigned).map_err(doing)
     }
 
     fn pass(&self, task: &Task) -> Result<Statistics, ClusterError> {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use ndarray::Array2;
 use polars::prelude::*;
 use vmfmix::device::Device;
-use vmfmix::distributed::{ClusterItems, ClusterTable, EmbedSettings};
+use vmfmix::distributed::{ClusterFiles, ClusterTable, EmbedSettings};
 use vmfmix::encoder::{ClipEncoder, Placement, Tower};
 use vmfmix::frame::{EMBEDDING, FrameExt, io};
 use vmfmix::mixture::VonMisesFisherMixture;
@@ -204,22 +204,73 @@ fn a_cluster_that_loses_an_executor_fits_the_same_mixture() {
     assert!(!folder.path().join("there/checkpoint.json").exists());
 }
 
+/// A scheduler and an executor, and the scheduler's port.
+fn cluster(folder: &Path) -> ([Process; 2], u16) {
+    let (port, of_executor) = (free_ports(), free_ports());
+    let scheduler = format!("127.0.0.1:{port}");
+    let first = start(folder, &["scheduler", "--bind", &scheduler]);
+    wait_for(port);
+    let bind = format!("127.0.0.1:{of_executor}");
+    let second = start(
+        folder,
+        &["executor", "--scheduler", &scheduler, "--bind", &bind],
+    );
+    wait_for(of_executor);
+    ([first, second], port)
+}
+
 #[test]
-fn a_fit_without_its_scheduler_says_so_and_goes_on_from_its_checkpoint() {
+fn a_fit_that_loses_its_scheduler_says_so_and_goes_on_from_its_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
     let shards = folder.path().join("shards");
     std::fs::create_dir(&shards).unwrap();
     write_shards(&sample(), &shards, 2);
     let shards = shards.to_str().unwrap();
-    let address = format!("df://127.0.0.1:{}", free_ports());
-    let arguments = ["fit", "--cluster", &address, "--embeddings", shards];
-    let output = vmfmix(folder.path(), &arguments);
-    let message = String::from_utf8(output.stderr).unwrap();
-    assert!(!output.status.success());
-    assert!(message.starts_with("error: "), "{message}");
-    let message = vmfmix(folder.path(), &[&arguments[..], &["--resume"]].concat());
-    let message = String::from_utf8(message.stderr).unwrap();
-    assert!(message.starts_with("error: "), "{message}");
+    let fit = |port: u16, flags: &[&str]| {
+        let address = format!("df://127.0.0.1:{port}");
+        let always = [
+            "fit",
+            "--cluster",
+            &address,
+            "--embeddings",
+            shards,
+            "--n-runs",
+            "1",
+        ];
+        vmfmix(folder.path(), &[&always[..], flags].concat())
+    };
+    let message = |output: &std::process::Output| {
+        assert!(!output.status.success());
+        String::from_utf8(output.stderr.clone()).unwrap()
+    };
+    let unheard = message(&fit(free_ports(), &[]));
+    assert!(unheard.starts_with("error: "), "{unheard}");
+
+    let (processes, port) = cluster(folder.path());
+    let early = message(&fit(port, &["--resume"]));
+    assert!(early.contains("nothing to go on from"), "{early}");
+    let checkpoint = folder.path().join("results/checkpoint.json");
+    let killer = std::thread::spawn({
+        let checkpoint = checkpoint.clone();
+        move || {
+            while !checkpoint.exists() {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            drop(processes);
+        }
+    });
+    let long = ["--max-iterations", "1000", "--tolerance", "0"];
+    let lost = message(&fit(port, &long));
+    killer.join().unwrap();
+    assert!(lost.contains("--resume goes on from"), "{lost}");
+    assert!(checkpoint.exists());
+
+    let (_processes, port) = cluster(folder.path());
+    let output = fit(port, &["--resume"]);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{error}");
+    assert!(!checkpoint.exists());
+    assert!(folder.path().join("results/model_parameters.json").exists());
 }
 
 #[test]
@@ -233,10 +284,24 @@ fn assignments_are_those_of_one_process() {
         .n_runs(1)
         .fit(&linfa::DatasetBase::from(rows))
         .unwrap();
-    let table = ClusterTable::standalone(shards.to_str().unwrap(), EMBEDDING).unwrap();
-    table
-        .predict(&model, out.to_str().unwrap(), &Silent)
+    // A row without an embedding gets nulls, and other columns are kept.
+    let first = shards.join("part-00.parquet");
+    let places: IdxCa = (0..1000).map(|row| (row != 7).then_some(row)).collect();
+    let gaps = io::table(&first).unwrap();
+    let gaps = gaps.column(EMBEDDING).unwrap().take(&places).unwrap();
+    let names: Vec<String> = (0..1000).map(|row| format!("row {row}")).collect();
+    let named = vec![Column::new("Name".into(), names), gaps];
+    io::write_table(&DataFrame::new_infer_height(named).unwrap(), &first).unwrap();
+    let files = ClusterFiles::standalone(first.to_str().unwrap()).unwrap();
+    files
+        .predict(EMBEDDING, &model, out.to_str().unwrap(), &Silent)
         .unwrap();
+    std::fs::rename(&first, folder.path().join("part-00.parquet")).unwrap();
+    let files = ClusterFiles::standalone(shards.to_str().unwrap()).unwrap();
+    files
+        .predict(EMBEDDING, &model, out.to_str().unwrap(), &Silent)
+        .unwrap();
+    std::fs::rename(folder.path().join("part-00.parquet"), &first).unwrap();
     for part in ["part-00.parquet", "part-01.parquet", "part-02.parquet"] {
         let got = io::table(out.join(part)).unwrap();
         let expected = io::table(shards.join(part)).unwrap();
@@ -268,8 +333,8 @@ fn embeddings_are_those_of_one_process() {
     for (name, start) in [("a.parquet", 0), ("b.parquet", 100)] {
         io::write_table(&captions.slice(start, 100), shards.join(name)).unwrap();
     }
-    let items = ClusterItems::standalone(shards.to_str().unwrap()).unwrap();
-    assert_eq!(items.n_items(), 200);
+    let items = ClusterFiles::standalone(shards.to_str().unwrap()).unwrap();
+    assert_eq!(items.n_rows(), 200);
     items
         .embed("text", &settings, out.to_str().unwrap(), &Silent)
         .unwrap();
@@ -293,7 +358,7 @@ fn embeddings_are_those_of_one_process() {
     let pictures = folder.path().join("pictures.parquet");
     let frame = DataFrame::new_infer_height(vec![Column::new("path".into(), paths)]).unwrap();
     io::write_table(&frame, &pictures).unwrap();
-    let items = ClusterItems::standalone(pictures.to_str().unwrap()).unwrap();
+    let items = ClusterFiles::standalone(pictures.to_str().unwrap()).unwrap();
     settings.tower = Tower::Image;
     items
         .embed("path", &settings, out.to_str().unwrap(), &Silent)

@@ -1,4 +1,4 @@
-//! A table of texts or images that a cluster embeds.
+//! A table that a cluster works through file by file: items to embed, embeddings to assign.
 
 use datafusion::prelude::{SessionContext, col};
 use tokio::runtime::Runtime;
@@ -6,18 +6,23 @@ use tokio::runtime::Runtime;
 use super::each_file::{Change, each_file, quoted};
 use super::embed::{self, EmbedSettings};
 use super::files::Files;
-use super::{ClusterError, session};
+use super::{ClusterError, assign, session};
+use crate::mixture::VonMisesFisherMixture;
 use crate::progress::Progress;
 
-/// Texts, paths of images or encoded images in Parquet files, which the executors of a cluster embed file by file.
-pub struct ClusterItems {
+/// Parquet files that the executors of a cluster work through, each file a task: texts, paths of images or encoded images to
+/// embed, embeddings to assign.
+///
+/// For each file one of the same name is written, with its columns and those that are added, rows in their order, into a
+/// folder that all executors can write.
+pub struct ClusterFiles {
     runtime: Runtime,
     context: SessionContext,
     files: Files,
     place: String,
 }
 
-impl ClusterItems {
+impl ClusterFiles {
     /// Opens the Parquet files of a folder, or one file, for the cluster of a scheduler, as `df://host:50050`.
     ///
     /// # Errors
@@ -46,7 +51,7 @@ impl ClusterItems {
                 embeddings: place.into(),
             });
         }
-        Ok(ClusterItems {
+        Ok(ClusterFiles {
             runtime,
             context,
             files,
@@ -54,13 +59,38 @@ impl ClusterItems {
         })
     }
 
-    /// Number of items.
-    pub fn n_items(&self) -> usize {
+    /// Number of rows.
+    pub fn n_rows(&self) -> usize {
         self.files.n_rows()
     }
 
-    /// Writes for each file one of the same name into a folder that all executors can write, with its columns, `embedding`, and
-    /// `embedding_error`, the reason where an item has none. Each file is a task; rows keep their order.
+    /// Adds what a mixture says of the embeddings in a column, as
+    /// [`FrameExt::predict_with`](crate::frame::FrameExt::predict_with) does, and leaves that column out. Rows without an
+    /// embedding get nulls.
+    ///
+    /// # Errors
+    /// [`ClusterError::Engine`]: there is no such column, or it is not the model's.
+    pub fn predict(
+        &self,
+        column: &str,
+        model: &VonMisesFisherMixture,
+        folder: &str,
+        progress: &dyn Progress,
+    ) -> Result<(), ClusterError> {
+        let assigned = async {
+            let change = Change {
+                added: assign::call(col(quoted(column)), model)?,
+                names: &assign::COLUMNS,
+                left_out: Some(column),
+                stage: "files assigned",
+            };
+            each_file(&self.context, &self.files, folder, &change, progress).await
+        };
+        let doing = ClusterError::while_doing(format!("assigning the rows of {}", self.place));
+        self.runtime.block_on(assigned).map_err(doing)
+    }
+
+    /// Adds `embedding`, and `embedding_error`, the reason where an item has none.
     ///
     /// # Errors
     /// [`ClusterError::Engine`]: there is no such column, or the model cannot be loaded.
