@@ -1,5 +1,6 @@
 //! A table that a cluster works through file by file: items to embed, embeddings to assign.
 
+use datafusion::common::Result as EngineResult;
 use datafusion::prelude::{SessionContext, col};
 use tokio::runtime::Runtime;
 
@@ -77,17 +78,13 @@ impl ClusterFiles {
         folder: &str,
         progress: &dyn Progress,
     ) -> Result<(), ClusterError> {
-        let assigned = async {
-            let change = Change {
-                added: assign::call(col(quoted(column)), model)?,
-                names: &assign::COLUMNS,
-                left_out: Some(column),
-                stage: "files assigned",
-            };
-            each_file(&self.context, &self.files, folder, &change, progress).await
-        };
-        let doing = ClusterError::while_doing(format!("assigning the rows of {}", self.place));
-        self.runtime.block_on(assigned).map_err(doing)
+        let change = assign::call(col(quoted(column)), model).map(|added| Change {
+            added,
+            names: &assign::COLUMNS,
+            left_out: Some(column),
+            stage: "files assigned",
+        });
+        self.change("assigning the rows", change, folder, progress)
     }
 
     /// Adds `embedding`, and `embedding_error`, the reason where an item has none.
@@ -101,16 +98,27 @@ impl ClusterFiles {
         folder: &str,
         progress: &dyn Progress,
     ) -> Result<(), ClusterError> {
-        let embedded = async {
-            let change = Change {
-                added: embed::call(col(quoted(column)), settings)?,
-                names: &embed::COLUMNS,
-                left_out: None,
-                stage: "files embedded",
-            };
+        let change = embed::call(col(quoted(column)), settings).map(|added| Change {
+            added,
+            names: &embed::COLUMNS,
+            left_out: None,
+            stage: "files embedded",
+        });
+        self.change("embedding the items", change, folder, progress)
+    }
+
+    fn change(
+        &self,
+        doing: &str,
+        change: EngineResult<Change<'_>>,
+        folder: &str,
+        progress: &dyn Progress,
+    ) -> Result<(), ClusterError> {
+        let changed = async {
+            let change = change?;
             each_file(&self.context, &self.files, folder, &change, progress).await
         };
-        let doing = ClusterError::while_doing(format!("embedding the items of {}", self.place));
-        self.runtime.block_on(embedded).map_err(doing)
+        let doing = ClusterError::while_doing(format!("{doing} of {}", self.place));
+        self.runtime.block_on(changed).map_err(doing)
     }
 }

@@ -35,13 +35,24 @@ struct File {
     rows: Range<usize>,
 }
 
+/// What ends the name of a file.
+const EXTENSION: &str = ".parquet";
+
+/// A place as the engine wants it: a folder ends with a slash.
+pub(super) fn folder_or_file(place: &str) -> String {
+    match place.ends_with(EXTENSION) || place.ends_with('/') {
+        true => place.into(),
+        false => format!("{place}/"),
+    }
+}
+
 impl Files {
     /// The files of a folder, or one file.
     pub(super) async fn list(context: &SessionContext, place: &str) -> EngineResult<Self> {
-        let url = ListingTableUrl::parse(place)?;
+        let url = ListingTableUrl::parse(folder_or_file(place))?;
         let store = context.runtime_env().object_store(&url)?;
         let state = context.state();
-        let metas = url.list_all_files(&state, &store, ".parquet").await?;
+        let metas = url.list_all_files(&state, &store, EXTENSION).await?;
         let mut metas: Vec<ObjectMeta> = metas.try_collect().await?;
         metas.sort_by(|a, b| a.location.cmp(&b.location));
         let counts = metas.iter().map(|meta| {

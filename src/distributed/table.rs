@@ -12,7 +12,7 @@ use ndarray::Array2;
 use tokio::runtime::Runtime;
 
 use super::each_file::quoted;
-use super::files::Files;
+use super::files::{Files, folder_or_file};
 use super::session::{BATCH_ROWS, MESSAGE_BYTES_BESIDES, message_bytes};
 use super::wire::Task;
 use super::{ClusterError, function, session};
@@ -72,7 +72,7 @@ impl ClusterTable {
             });
         }
         let options = ParquetReadOptions::default();
-        let registered = context.register_parquet(TABLE, embeddings, options);
+        let registered = context.register_parquet(TABLE, folder_or_file(embeddings), options);
         runtime.block_on(registered).map_err(reading())?;
         let mut table = ClusterTable {
             runtime,

@@ -3,10 +3,12 @@
 #
 #     tests/ballista/run.sh [FOLDER]
 #
-# With a folder, which takes 4 GB, also a scheduler and two executors on 2,000,000 x 256 in 16 Parquet files: the time of a
-# pass beside that from disk in one process, one executor killed in the third pass, and how far apart the models are.
+# With a folder, which takes 6 GB, also a scheduler and two executors on 2,000,000 x 256 in 16 Parquet files: the time of a
+# pass beside that from disk in one process, one executor killed in the third pass, and how far apart the models are, also of
+# the same rows in double precision.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+root=$PWD
 cargo clippy --release --all-targets --features ballista -- -D warnings
 cargo test --release --features ballista --lib distributed
 cargo test --release --features ballista --test it -- cluster:: observations::
@@ -45,6 +47,10 @@ rm -rf killed
     kill -KILL "$victim"
 ) &
 time "$vmfmix" fit --cluster df://127.0.0.1:50150 --embeddings "$shards" "${settings[@]}" --output-dir killed
+echo "== doubles"
+mkdir -p doubles
+(cd "$root" && VMFMIX_SHARDS=$shards VMFMIX_DOUBLES=$shards/../doubles VMFMIX_CLUSTER=df://127.0.0.1:50150 \
+    cargo test --release --features ballista --test it -- --ignored --nocapture cluster::many_doubles)
 python3 - <<'END'
 import json
 

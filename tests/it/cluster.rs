@@ -5,13 +5,13 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use ndarray::Array2;
+use ndarray::{Array1, Array2, Axis, concatenate};
 use polars::prelude::*;
 use vmfmix::device::Device;
 use vmfmix::distributed::{ClusterFiles, ClusterTable, EmbedSettings};
 use vmfmix::encoder::{ClipEncoder, Placement, Tower};
 use vmfmix::frame::{EMBEDDING, FrameExt, io};
-use vmfmix::mixture::VonMisesFisherMixture;
+use vmfmix::mixture::{InitMethod, VonMisesFisherMixture};
 use vmfmix::progress::Silent;
 
 use crate::cli::{json, succeed, vmfmix};
@@ -44,31 +44,68 @@ fn what_is_no_table_of_embeddings_is_refused() {
     );
 }
 
+/// Writes the files of a folder once more, with the embeddings as lists of doubles.
+fn write_doubles(shards: &Path, doubles: &Path) -> Array2<f64> {
+    let mut paths: Vec<_> = std::fs::read_dir(shards)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    paths.sort();
+    let wide = DataType::List(Box::new(DataType::Float64));
+    let parts: Vec<Array2<f64>> = paths
+        .iter()
+        .map(|path| {
+            let frame = io::table(path).unwrap();
+            let column = frame.column(EMBEDDING).unwrap().cast(&wide).unwrap();
+            let column = DataFrame::new_infer_height(vec![column]).unwrap();
+            io::write_table(&column, doubles.join(path.file_name().unwrap())).unwrap();
+            let rows = frame.embeddings(EMBEDDING).unwrap();
+            rows.view().mapv(f64::from)
+        })
+        .collect();
+    let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
+    concatenate(Axis(0), &views).unwrap()
+}
+
+fn assert_same_mixture(a: &VonMisesFisherMixture, b: &VonMisesFisherMixture) {
+    let largest = |x: Array2<f64>| x.iter().fold(0.0_f64, |most, x| most.max(x.abs()));
+    let column = |x: Array1<f64>| x.insert_axis(Axis(1));
+    let means = largest(a.mean_directions() - b.mean_directions());
+    let weights = largest(column(a.weights() - b.weights()));
+    let concentrations = largest(column(a.concentrations() / b.concentrations() - 1.0));
+    println!("off by {means:.1e}, {weights:.1e}, {concentrations:.1e}");
+    assert!(means.max(weights).max(concentrations) < 1e-10);
+}
+
 #[test]
 fn a_fit_to_doubles_is_that_in_memory() {
-    let folder = tempfile::tempdir().unwrap();
-    let rows = sample().mapv(f64::from);
-    write_shards(&sample(), folder.path(), 3);
-    for part in 0..3 {
-        let path = folder.path().join(format!("part-{part:02}.parquet"));
-        let wide = DataType::List(Box::new(DataType::Float64));
-        let frame = io::table(&path).unwrap();
-        let column = frame.column(EMBEDDING).unwrap().cast(&wide).unwrap();
-        io::write_table(&DataFrame::new_infer_height(vec![column]).unwrap(), &path).unwrap();
-    }
-    let table = ClusterTable::standalone(folder.path().to_str().unwrap(), EMBEDDING).unwrap();
+    let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    write_shards(&sample(), folders[0].path(), 3);
+    let rows = write_doubles(folders[0].path(), folders[1].path());
+    let place = folders[1].path().to_str().unwrap();
+    let table = ClusterTable::standalone(place, EMBEDDING).unwrap();
     let params = VonMisesFisherMixture::params(5)
         .n_runs(2)
         .max_n_iterations(20)
         .tolerance(0.0);
     let expected = params.fit(&linfa::DatasetBase::from(rows)).unwrap();
-    let got = params.fit_observations(&table).unwrap();
-    let means = expected.mean_directions() - got.mean_directions();
-    assert!(means.iter().all(|x| x.abs() < 1e-10));
-    let concentrations = got.concentrations() / expected.concentrations();
-    assert!(concentrations.iter().all(|x| (x - 1.0).abs() < 1e-10));
-    let weights = got.weights() - expected.weights();
-    assert!(weights.iter().all(|x| x.abs() < 1e-10));
+    assert_same_mixture(&expected, &params.fit_observations(&table).unwrap());
+}
+
+#[test]
+#[ignore = "large, and wants a cluster: tests/ballista/run.sh FOLDER"]
+fn many_doubles_are_fitted_as_in_memory() {
+    let set = |name| std::env::var(name).unwrap();
+    let (shards, doubles) = (set("VMFMIX_SHARDS"), set("VMFMIX_DOUBLES"));
+    let rows = write_doubles(Path::new(&shards), Path::new(&doubles));
+    let table = ClusterTable::connect(&set("VMFMIX_CLUSTER"), &doubles, EMBEDDING).unwrap();
+    let params = VonMisesFisherMixture::params(64)
+        .n_runs(1)
+        .init_method(InitMethod::RandomRows)
+        .max_n_iterations(10)
+        .tolerance(0.0);
+    let expected = params.fit(&linfa::DatasetBase::from(rows)).unwrap();
+    assert_same_mixture(&expected, &params.fit_observations(&table).unwrap());
 }
 
 /// A process that ends with the test.
