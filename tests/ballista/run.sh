@@ -4,7 +4,7 @@
 #     tests/ballista/run.sh [FOLDER]
 #
 # With a folder, which takes 6 GB, also a scheduler and two executors on 2,000,000 x 256 in 16 Parquet files: the time of a
-# pass beside that from disk in one process, one executor killed in the third pass, and how far apart the models are, also of
+# pass beside that from disk in one process, one executor killed after the first iteration, and how far apart the models are, also of
 # the same rows in double precision.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -38,10 +38,10 @@ echo "== in one process, from disk"
 time "$vmfmix" fit --embeddings "$shards" "${settings[@]}" --memory-share 0 --output-dir here
 echo "== on the cluster"
 time "$vmfmix" fit --cluster df://127.0.0.1:50150 --embeddings "$shards" "${settings[@]}" --output-dir there
-echo "== on the cluster, which loses an executor in the third pass"
+echo "== on the cluster, which loses an executor after the first iteration"
 rm -rf killed
 (
-    # The checkpoint is written anew by each iteration; the first pass is before it.
+    # Each iteration writes the checkpoint anew.
     until [ -e killed/checkpoint.json ]; do sleep 0.05; done
     sleep 0.5
     kill -KILL "$victim"
