@@ -18,9 +18,9 @@ use crate::progress::Progress;
 /// folder that all executors can write.
 pub struct ClusterFiles {
     runtime: Runtime,
-    context: SessionContext,
-    files: Files,
-    place: String,
+    pub(super) context: SessionContext,
+    pub(super) files: Files,
+    pub(super) place: String,
 }
 
 impl ClusterFiles {
@@ -84,7 +84,7 @@ impl ClusterFiles {
             left_out: Some(column),
             stage: "files assigned",
         });
-        self.change("assigning the rows", change, folder, progress)
+        self.change("assigning the rows of", change, folder, progress)
     }
 
     /// Adds `embedding`, and `embedding_error`, the reason where an item has none.
@@ -104,7 +104,7 @@ impl ClusterFiles {
             left_out: None,
             stage: "files embedded",
         });
-        self.change("embedding the items", change, folder, progress)
+        self.change("embedding the items of", change, folder, progress)
     }
 
     fn change(
@@ -114,11 +114,19 @@ impl ClusterFiles {
         folder: &str,
         progress: &dyn Progress,
     ) -> Result<(), ClusterError> {
-        let changed = async {
+        self.run(doing, async {
             let change = change?;
             each_file(&self.context, &self.files, folder, &change, progress).await
-        };
-        let doing = ClusterError::while_doing(format!("{doing} of {}", self.place));
-        self.runtime.block_on(changed).map_err(doing)
+        })
+    }
+
+    /// Waits for work on these files; what is being done is told with their place after it.
+    pub(super) fn run<T>(
+        &self,
+        doing: &str,
+        work: impl Future<Output = EngineResult<T>>,
+    ) -> Result<T, ClusterError> {
+        let doing = ClusterError::while_doing(format!("{doing} {}", self.place));
+        self.runtime.block_on(work).map_err(doing)
     }
 }

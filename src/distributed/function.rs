@@ -29,9 +29,9 @@ pub(super) fn statistics() -> Arc<AggregateUDF> {
     }))
 }
 
-/// The statistics of a column for a task.
-pub(super) fn call(column: Expr, task: &Task) -> Expr {
-    let bytes = ScalarValue::Binary(Some(task.to_bytes()));
+/// The statistics of a column for a task, as [`Task::to_bytes`] makes it.
+pub(super) fn call(column: Expr, task: Vec<u8>) -> Expr {
+    let bytes = ScalarValue::Binary(Some(task));
     let task = ScalarValue::Dictionary(Box::new(DataType::Int32), Box::new(bytes));
     statistics().call(vec![column, lit(task)])
 }

@@ -4,18 +4,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use datafusion::arrow::array::AsArray;
 use datafusion::arrow::datatypes::Int64Type;
-use datafusion::common::Result as EngineResult;
 use datafusion::error::DataFusionError;
 use datafusion::functions_aggregate::expr_fn::count;
-use datafusion::prelude::{ParquetReadOptions, SessionContext, col};
+use datafusion::prelude::{ParquetReadOptions, col};
 use ndarray::Array2;
-use tokio::runtime::Runtime;
 
 use super::each_file::quoted;
-use super::files::{Files, folder_or_file};
+use super::files::folder_or_file;
 use super::session::{BATCH_ROWS, MESSAGE_BYTES_BESIDES, message_bytes};
 use super::wire::Task;
-use super::{ClusterError, function, session};
+use super::{ClusterError, ClusterFiles, function};
 use crate::mixture::{Assignment, BLOCK_ROWS, MixtureError, Observations, Scorer, Statistics};
 
 /// The name of the table in queries.
@@ -25,10 +23,7 @@ const TABLE: &str = "points";
 ///
 /// Rows are numbered file by file, in the order of the files' names.
 pub struct ClusterTable {
-    runtime: Runtime,
-    context: SessionContext,
-    files: Files,
-    embeddings: String,
+    on_cluster: ClusterFiles,
     column: String,
     dimension: usize,
     block_size: usize,
@@ -42,9 +37,7 @@ impl ClusterTable {
     /// # Errors
     /// [`ClusterError`]: the scheduler does not answer, or the files hold no embeddings in that column.
     pub fn connect(scheduler: &str, embeddings: &str, column: &str) -> Result<Self, ClusterError> {
-        let runtime = session::runtime()?;
-        let context = runtime.block_on(session::remote(scheduler))?;
-        Self::open(runtime, context, embeddings, column)
+        Self::open(ClusterFiles::connect(scheduler, embeddings)?, column)
     }
 
     /// The same with a scheduler and one executor inside this process: for tests and notebooks.
@@ -52,42 +45,28 @@ impl ClusterTable {
     /// # Errors
     /// As [`connect`](Self::connect).
     pub fn standalone(embeddings: &str, column: &str) -> Result<Self, ClusterError> {
-        let runtime = session::runtime()?;
-        let context = runtime.block_on(session::standalone())?;
-        Self::open(runtime, context, embeddings, column)
+        Self::open(ClusterFiles::standalone(embeddings)?, column)
     }
 
-    fn open(
-        runtime: Runtime,
-        context: SessionContext,
-        embeddings: &str,
-        column: &str,
-    ) -> Result<Self, ClusterError> {
-        let reading = || ClusterError::while_doing(format!("reading {embeddings}"));
-        let files = runtime.block_on(Files::list(&context, embeddings));
-        let files = files.map_err(reading())?;
-        if files.n_rows() == 0 {
-            return Err(ClusterError::NoRows {
-                embeddings: embeddings.into(),
-            });
-        }
-        let options = ParquetReadOptions::default();
-        let registered = context.register_parquet(TABLE, folder_or_file(embeddings), options);
-        runtime.block_on(registered).map_err(reading())?;
-        let mut table = ClusterTable {
-            runtime,
+    fn open(on_cluster: ClusterFiles, column: &str) -> Result<Self, ClusterError> {
+        let ClusterFiles {
             context,
             files,
-            embeddings: embeddings.into(),
+            place,
+            ..
+        } = &on_cluster;
+        let options = ParquetReadOptions::default();
+        let registered = context.register_parquet(TABLE, folder_or_file(place), options);
+        on_cluster.run("reading", registered)?;
+        check_column(&on_cluster, column)?;
+        let first = on_cluster.run("reading", files.read(column, &[0]))?;
+        Ok(ClusterTable {
             column: column.into(),
-            dimension: 0,
+            dimension: first.ncols(),
             block_size: BLOCK_ROWS,
             n_passes: AtomicUsize::new(0),
-        };
-        table.check_column()?;
-        let first = table.files.read(column, &[0]);
-        table.dimension = table.runtime.block_on(first).map_err(reading())?.ncols();
-        Ok(table)
+            on_cluster,
+        })
     }
 
     /// Has threads take this many rows at once, at least one. Where the rows of every row group of every file are a multiple
@@ -96,7 +75,7 @@ impl ClusterTable {
     pub fn block_size(mut self, rows: usize) -> Self {
         self.block_size = rows.max(1);
         let batch = (BATCH_ROWS / self.block_size).max(1) * self.block_size;
-        let state = self.context.state_ref();
+        let state = self.on_cluster.context.state_ref();
         let mut state = state.write();
         let config = state.config().clone().with_batch_size(batch);
         *state.config_mut() = config;
@@ -109,46 +88,14 @@ impl ClusterTable {
         self.n_passes.load(Ordering::Relaxed)
     }
 
-    /// The column must be there, with an embedding in every row.
-    fn check_column(&self) -> Result<(), ClusterError> {
-        let reading = || ClusterError::while_doing(format!("reading {}", self.embeddings));
-        let table = self.runtime.block_on(self.context.table(TABLE));
-        let table = table.map_err(reading())?;
-        let fields = table.schema().fields().iter();
-        let known: Vec<String> = fields.map(|field| field.name().clone()).collect();
-        if !known.contains(&self.column) {
-            return Err(ClusterError::NoColumn {
-                embeddings: self.embeddings.clone(),
-                column: self.column.clone(),
-                known,
-            });
-        }
-        let counted = async {
-            let present = count(col(quoted(&self.column))).alias("present");
-            let batches = table.aggregate(vec![], vec![present])?.collect().await?;
-            let mut counts = batches.iter().filter(|batch| batch.num_rows() > 0);
-            let count = counts.next().map(|batch| batch.column(0));
-            EngineResult::Ok(count.map_or(0, |count| count.as_primitive::<Int64Type>().value(0)))
-        };
-        let present = self.runtime.block_on(counted).map_err(reading())? as usize;
-        let rows = self.files.n_rows();
-        if present < rows {
-            return Err(ClusterError::MissingEmbeddings {
-                embeddings: self.embeddings.clone(),
-                missing: rows - present,
-                rows,
-            });
-        }
-        Ok(())
-    }
-
     fn pass(&self, task: &Task) -> Result<Statistics, ClusterError> {
-        let (bytes, limit) = (task.to_bytes().len(), message_bytes());
-        if bytes + MESSAGE_BYTES_BESIDES > limit {
+        let (task, limit) = (task.to_bytes(), message_bytes());
+        if task.len() + MESSAGE_BYTES_BESIDES > limit {
+            let bytes = task.len();
             return Err(ClusterError::ModelTooLarge { bytes, limit });
         }
-        let swept = async {
-            let table = self.context.table(TABLE).await?;
+        let statistics = self.on_cluster.run("a pass over", async {
+            let table = self.on_cluster.context.table(TABLE).await?;
             let statistics = function::call(col(quoted(&self.column)), task).alias("statistics");
             let batches = table.aggregate(vec![], vec![statistics])?.collect().await?;
             let mut results = batches.iter().filter(|batch| batch.num_rows() > 0);
@@ -156,10 +103,8 @@ impl ClusterTable {
                 Some(batch) => function::result(batch.column(0)),
                 None => Err(DataFusionError::Execution("no result came back".into())),
             }
-        };
-        let doing = ClusterError::while_doing(format!("a pass over {}", self.embeddings));
-        let statistics = self.runtime.block_on(swept).map_err(doing)?;
-        let expected = self.files.n_rows();
+        })?;
+        let expected = self.n_samples();
         if statistics.total != expected as f64 {
             let got = statistics.total;
             return Err(ClusterError::RowsLost { expected, got });
@@ -169,9 +114,40 @@ impl ClusterTable {
     }
 }
 
+/// The column must be there, with an embedding in every row.
+fn check_column(on_cluster: &ClusterFiles, column: &str) -> Result<(), ClusterError> {
+    let embeddings = || on_cluster.place.clone();
+    let table = on_cluster.run("reading", on_cluster.context.table(TABLE))?;
+    let fields = table.schema().fields().iter();
+    let known: Vec<String> = fields.map(|field| field.name().clone()).collect();
+    if !known.iter().any(|name| name == column) {
+        return Err(ClusterError::NoColumn {
+            embeddings: embeddings(),
+            column: column.into(),
+            known,
+        });
+    }
+    let present = on_cluster.run("reading", async {
+        let present = count(col(quoted(column))).alias("present");
+        let batches = table.aggregate(vec![], vec![present])?.collect().await?;
+        let mut counts = batches.iter().filter(|batch| batch.num_rows() > 0);
+        let count = counts.next().map(|batch| batch.column(0));
+        Ok(count.map_or(0, |count| count.as_primitive::<Int64Type>().value(0)))
+    })? as usize;
+    let rows = on_cluster.n_rows();
+    if present < rows {
+        return Err(ClusterError::MissingEmbeddings {
+            embeddings: embeddings(),
+            missing: rows - present,
+            rows,
+        });
+    }
+    Ok(())
+}
+
 impl Observations for ClusterTable {
     fn n_samples(&self) -> usize {
-        self.files.n_rows()
+        self.on_cluster.n_rows()
     }
 
     fn dimension(&self) -> usize {
@@ -192,9 +168,8 @@ impl Observations for ClusterTable {
     }
 
     fn directions(&self, rows: &[usize]) -> Result<Array2<f64>, MixtureError> {
-        let doing = ClusterError::while_doing(format!("reading rows of {}", self.embeddings));
-        let read = self.runtime.block_on(self.files.read(&self.column, rows));
-        let mut directions = read.map_err(doing)?;
+        let read = self.on_cluster.files.read(&self.column, rows);
+        let mut directions = self.on_cluster.run("reading rows of", read)?;
         for (mut direction, &row) in directions.rows_mut().into_iter().zip(rows) {
             let length = direction.dot(&direction).sqrt();
             if !length.is_finite() || length == 0.0 {
