@@ -40,12 +40,8 @@
 #![deny(unsafe_code)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
-#[expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a command line prints"
-)]
 pub mod cli;
+mod contained;
 pub mod device;
 #[cfg(feature = "ballista")]
 pub mod distributed;

@@ -1,7 +1,7 @@
 //! The command line: arguments in, an exit code out (0 done, 1 failed, 2 called wrongly, 130 interrupted).
 
 use clap::Parser;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 use vmfmix::cli::{Cli, INTERRUPTED, Interrupted};
 
@@ -11,7 +11,8 @@ fn main() -> ExitCode {
         // Whoever reads the output has seen enough, as `head` has.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            // There is nobody to tell where that fails.
+            let _ = writeln!(io::stderr(), "error: {error:#}");
             match error.is::<Interrupted>() {
                 true => INTERRUPTED.into(),
                 false => ExitCode::FAILURE,

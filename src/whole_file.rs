@@ -11,6 +11,9 @@ use tempfile::Builder;
 #[cfg(unix)]
 const MODE: u32 = 0o666;
 
+/// How the names of temporary files begin.
+const UNFINISHED_PREFIX: &str = ".vmfmix-";
+
 /// Temporary files that are being written.
 static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
@@ -25,29 +28,54 @@ pub(crate) fn remove_unfinished() {
     }
 }
 
-/// Has `fill` write a temporary file beside `path`, which then takes its name; the folder is created if need be.
+/// Removes the temporary files in a folder whose writers were killed: nobody holds their locks any more.
+pub(crate) fn remove_abandoned(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let (name, path) = (entry.file_name(), entry.path());
+        let is_unfinished = name
+            .as_encoded_bytes()
+            .starts_with(UNFINISHED_PREFIX.as_bytes());
+        if is_unfinished && File::open(&path).is_ok_and(|file| file.try_lock().is_ok()) {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// Has `fill` write a temporary file beside `path`, which then takes its name; the folder is created if need be. Where `path` is
+/// a link, what it leads to is replaced; a device or a pipe is not.
 pub(crate) fn write_whole<E: From<io::Error>>(
     path: &Path,
     fill: impl FnOnce(&mut File) -> Result<(), E>,
 ) -> Result<(), E> {
+    let path = &*match fs::metadata(path) {
+        Ok(found) if !found.is_file() && !found.is_dir() => {
+            return Err(io::Error::other("this is a device or a pipe; choose a file").into());
+        }
+        Ok(_) => fs::canonicalize(path)?,
+        Err(_) => path.to_owned(),
+    };
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
     fs::create_dir_all(folder)?;
     let mut builder = Builder::new();
-    builder.prefix(".vmfmix-");
+    builder.prefix(UNFINISHED_PREFIX);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
         builder.permissions(fs::Permissions::from_mode(MODE));
     }
     let mut file = builder.tempfile_in(folder)?;
+    // Tells `remove_abandoned` that somebody is writing; where files cannot be locked, it takes none for abandoned.
+    let _ = file.as_file().try_lock();
     let unfinished = || UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
     unfinished().push(file.path().to_owned());
     let filled = fill(file.as_file_mut());
     unfinished().retain(|path| path != file.path());
     filled?;
+    // What the disk had no room for after all is an error here, not a file without its end.
+    file.as_file().sync_all()?;
     file.persist(path).map_err(io::Error::from)?;
     Ok(())
 }

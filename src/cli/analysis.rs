@@ -1,6 +1,5 @@
 //! From a frame of embeddings to a fitted mixture and a folder of results.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,21 +11,17 @@ use polars::prelude::*;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_xoshiro::Xoshiro256Plus;
-use serde::Serialize;
 
 use super::args::{DataArgs, MixtureArgs, SizeArgs};
 use super::inputs::{IMAGE, ITEM, Inputs, LABEL, MODALITY, Notes, TEXT, embedded, strings};
+use super::output::{ASSIGNMENTS, OutputFolder};
 use super::values::Sizes;
 use crate::device::Device;
-use crate::encoder::ZeroShotLabels;
+use crate::encoder::{ZeroShotLabels, lies_in};
 use crate::frame::{EMBEDDING, EMBEDDING_ERROR, Embeddings, FrameExt, io};
 use crate::mixture::{Selection, VonMisesFisherMixture};
 use crate::progress::Progress;
-use crate::report::{Item, Report, ReportBuilder, SELECTION_FILE};
-use crate::whole_file::write_whole;
-
-/// What becomes of every item, beside the report.
-const ASSIGNMENTS: &str = "assignments.parquet";
+use crate::report::{Item, Modality, Report, ReportBuilder, SELECTION_FILE};
 
 /// What is analysed, and what the report says of it.
 pub(super) struct Analysis {
@@ -40,6 +35,8 @@ pub(super) struct Analysis {
     pub names: Option<ZeroShotLabels>,
     /// What else to know to repeat it: the encoder, the source.
     pub settings: Vec<(&'static str, String)>,
+    /// Folder that pictures have to lie in to be shown, where a table names them.
+    pub image_root: Option<PathBuf>,
     /// Where a mixture is fitted.
     pub device: Device,
     /// Who is told how far it is.
@@ -85,6 +82,8 @@ impl Analysis {
             captions: captions(&inputs.frame)?,
             frame: inputs.frame,
             settings,
+            image_root: (!args.embeddings.is_empty())
+                .then(|| items.image_root.clone().unwrap_or_default()),
             device: items.device,
             progress,
         })
@@ -182,19 +181,26 @@ impl Analysis {
         more: impl for<'a> FnOnce(ReportBuilder<'a>) -> ReportBuilder<'a>,
     ) -> Result<Report> {
         let embeddings = kept.embeddings(EMBEDDING)?;
+        let items = self.items(kept)?;
+        let is_hidden = |item: &&Item| item.modality == Modality::Image && item.picture.is_none();
+        let hidden = items.iter().filter(is_hidden).count();
         let report = Report::builder(model, embeddings.view())
             .title(format!(
                 "{} components in {}",
                 model.n_components(),
                 self.title
             ))
-            .items(self.items(kept)?)
+            .items(items)
             .skipped(self.skipped()?)
             .file(ASSIGNMENTS, "what becomes of every item")
             .progress(self.progress.clone());
         let mut report = more(report).setting("vmfmix", env!("CARGO_PKG_VERSION"));
         for (name, value) in &self.settings {
             report = report.setting(*name, value);
+        }
+        if hidden > 0 {
+            let name = "pictures outside of --image-root, not shown";
+            report = report.setting(name, hidden);
         }
         if let Some((texts, embeddings)) = &self.captions {
             report = report.captions(texts.clone(), embeddings.view());
@@ -203,7 +209,7 @@ impl Analysis {
             report = report.zero_shot(names);
         }
         let report = report.build()?;
-        report.write(output.create()?)?;
+        report.write(output.path())?;
         Ok(report)
     }
 
@@ -240,7 +246,7 @@ impl Analysis {
             let name = name.unwrap_or_default();
             let item = match kind.as_deref() {
                 Some(TEXT) => Item::text(name),
-                Some(IMAGE) => Item::image(name),
+                Some(IMAGE) => self.image(name),
                 _ => Item::vector(name),
             };
             match label {
@@ -249,6 +255,20 @@ impl Analysis {
             }
         };
         Ok(names.into_iter().zip(kinds).zip(labels).map(item).collect())
+    }
+
+    /// A picture, which is not looked at if it is one of a table and lies elsewhere than those may.
+    fn image(&self, path: String) -> Item {
+        let root = self.image_root.as_deref();
+        let is_outside = root.is_some_and(|root| !lies_in(Path::new(&path), root));
+        let item = Item::image(path);
+        match is_outside {
+            true => Item {
+                picture: None,
+                ..item
+            },
+            false => item,
+        }
     }
 
     /// Names and reasons of the rows without an embedding.
@@ -325,57 +345,4 @@ pub(super) fn split(n: usize, test_share: f64, seed: u64) -> (Vec<usize>, Vec<us
     rows.sort_unstable();
     train.sort_unstable();
     (train, rows)
-}
-
-/// The folder for the results: found writable before the work, made after it.
-pub(super) struct OutputFolder {
-    path: PathBuf,
-}
-
-impl OutputFolder {
-    /// Refuses a folder that could not be written in the end, and changes nothing.
-    pub(super) fn new(path: &Path) -> Result<Self> {
-        let existing = path
-            .ancestors()
-            .find(|ancestor| ancestor.exists())
-            .unwrap_or(Path::new("."));
-        tempfile::tempfile_in(existing).with_context(|| {
-            format!(
-                "{}: cannot write there; choose another folder with --output-dir",
-                path.display()
-            )
-        })?;
-        Ok(Self {
-            path: path.to_owned(),
-        })
-    }
-
-    /// A folder inside this one.
-    pub(super) fn join(&self, name: &str) -> Self {
-        Self {
-            path: self.path.join(name),
-        }
-    }
-
-    /// Where the folder is.
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// The file that tells what becomes of every row.
-    pub(super) fn assignments(&self) -> PathBuf {
-        self.path.join(ASSIGNMENTS)
-    }
-
-    /// Writes a value as JSON.
-    pub(super) fn write_json(&self, name: &str, value: &impl Serialize) -> Result<()> {
-        let path = self.create()?.join(name);
-        let json = serde_json::to_vec_pretty(value)?;
-        write_whole(&path, |file| file.write_all(&json)).with_context(|| path.display().to_string())
-    }
-
-    pub(super) fn create(&self) -> Result<&Path> {
-        std::fs::create_dir_all(&self.path).with_context(|| self.path.display().to_string())?;
-        Ok(&self.path)
-    }
 }

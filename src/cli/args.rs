@@ -106,6 +106,10 @@ pub(super) struct ItemArgs {
     /// Turn pictures upright as their EXIF data say; CLIP's authors did not
     #[arg(long, alias = "apply_orientation")]
     pub apply_orientation: bool,
+    /// Folder that the pictures named in a table may be read from; paths that lead out of it are not followed [default: the
+    /// folder of --input; the current one for --embeddings]
+    #[arg(long, value_name = "DIR", alias = "image_root")]
+    pub image_root: Option<PathBuf>,
     /// Remember embeddings by content in this file, so that the same item and model are not embedded twice
     #[arg(long, value_name = "FILE")]
     pub cache: Option<PathBuf>,

@@ -11,10 +11,11 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use linfa::ParamGuard;
 
-use super::analysis::OutputFolder;
 use super::args::{DataArgs, EmbedArgs, FitArgs, PredictArgs};
+use super::output::OutputFolder;
 use super::predict::read_model;
 use super::progress::listener;
+use super::say::{note, say};
 use super::values::Start;
 use crate::distributed::{
     ClusterFiles, ClusterTable, EmbedSettings, ExecutorSettings, SchedulerSettings, run_executor,
@@ -96,7 +97,7 @@ pub(super) struct ExecutorArgs {
 }
 
 pub(super) fn scheduler(args: &SchedulerArgs) -> Result<()> {
-    eprintln!("scheduler on df://{}", args.bind);
+    note!("scheduler on df://{}", args.bind);
     run_scheduler(&SchedulerSettings {
         bind: args.bind,
         executor_timeout: args.executor_timeout,
@@ -112,7 +113,7 @@ pub(super) fn executor(args: &ExecutorArgs) -> Result<()> {
     else {
         bail!("{}: no host and port, as 127.0.0.1:50050", args.scheduler);
     };
-    eprintln!("executor on {} for {}", args.bind, args.scheduler);
+    note!("executor on {} for {}", args.bind, args.scheduler);
     run_executor(&ExecutorSettings {
         scheduler: (host.into(), port),
         bind: args.bind,
@@ -148,6 +149,12 @@ pub(super) fn embed(args: &EmbedArgs, scheduler: &str) -> Result<()> {
     let settings = EmbedSettings {
         model: args.items.clip_model.clone(),
         tower,
+        image_root: match &args.items.image_root {
+            Some(folder) => std::path::absolute(folder)?,
+            None => std::path::absolute(input)?
+                .parent()
+                .map_or_else(PathBuf::new, Path::to_owned),
+        },
         placement: Placement {
             device: args.items.device,
             precision: args.items.precision,
@@ -159,7 +166,7 @@ pub(super) fn embed(args: &EmbedArgs, scheduler: &str) -> Result<()> {
     items.embed(column, &settings, &address(&args.output)?, &*progress)?;
     if !args.items.quiet {
         let n = items.n_rows();
-        println!(
+        say!(
             "{n} items embedded or told why not: {}",
             args.output.display()
         );
@@ -184,7 +191,7 @@ pub(super) fn predict(args: &PredictArgs, scheduler: &str) -> Result<()> {
     files.predict(column, &model, &folder, &*progress)?;
     if !args.data.items.quiet {
         let n = files.n_rows();
-        println!("{n} items assigned: {}", args.output.display());
+        say!("{n} items assigned: {}", args.output.display());
     }
     Ok(())
 }
@@ -196,7 +203,7 @@ pub(super) fn fit(args: &FitArgs, scheduler: &str) -> Result<()> {
         "a cluster fits one number of components, neither centred nor labelled: leave --select, --center-by-modality, --zero-shot-labels and --init-method labels=FILE out"
     );
     let output = OutputFolder::new(&args.output.output_dir)?;
-    let checkpoint = output.create()?.join(CHECKPOINT);
+    let checkpoint = output.path().join(CHECKPOINT);
     let progress = listener(args.data.items.quiet);
     let (place, column) = (embeddings(&args.data)?, &args.cluster.embedding_column);
     let table = ClusterTable::connect(scheduler, &place, column)?;
@@ -239,12 +246,12 @@ pub(super) fn fit(args: &FitArgs, scheduler: &str) -> Result<()> {
     std::fs::remove_file(&checkpoint)?;
     if !args.data.items.quiet {
         let passes = table.n_passes();
-        println!(
+        say!(
             "{n} points in {passes} passes of {:.2} s, each of which counted every point once",
             seconds / passes as f64
         );
-        println!("{:.6} nats per point", model.log_likelihood());
-        println!("written to {}", output.path().display());
+        say!("{:.6} nats per point", model.log_likelihood());
+        say!("written to {}", output.path().display());
     }
     Ok(())
 }

@@ -7,11 +7,13 @@ use clap::Parser;
 use ndarray::{ArrayView1, ArrayView2};
 use polars::prelude::*;
 
-use super::analysis::{Analysis, OutputFolder};
+use super::analysis::Analysis;
 use super::args::{Cli, DemoArgs};
 use super::fit::print_summary;
 use super::inputs::{ITEM, LABEL, images_frame, strings, texts_frame};
+use super::output::OutputFolder;
 use super::progress::listener;
+use super::say::say;
 use crate::encoder::{ClipEncoder, Device};
 use crate::frame::{EMBEDDING, EmbedOptions, FrameExt, io};
 use crate::mixture::VonMisesFisherMixture;
@@ -21,20 +23,21 @@ use crate::mixture::metrics::normalized_mutual_information;
 const N_COMPONENTS: &str = "24";
 
 pub(super) fn run(args: &DemoArgs) -> Result<()> {
-    let say = |line: &str| {
+    let tell = |line: &str| -> Result<()> {
         if !args.quiet {
-            println!("{line}");
+            say!("{line}");
         }
+        Ok(())
     };
     let output = OutputFolder::new(&args.output_dir)?;
     let shapes = args.datasets.join("shapes");
     let table = io::table(shapes.join("shapes.csv"))
         .context("the demo needs the project's datasets folder; give it with --datasets")?;
-    say(&format!(
+    tell(&format!(
         "{} drawn pictures and their captions go through tiny-clip, a toy CLIP that knows nothing but such shapes; \
          then a mixture of {N_COMPONENTS} von Mises-Fisher distributions is fitted to the pictures and one to the captions.",
         table.height()
-    ));
+    ))?;
     let encoder = ClipEncoder::from_folder(&args.datasets.join("tiny-clip"), Device::Auto)?;
     let progress = listener(args.quiet);
     let options = EmbedOptions::default().progress(progress.clone());
@@ -57,11 +60,11 @@ pub(super) fn run(args: &DemoArgs) -> Result<()> {
         texts.embeddings(EMBEDDING)?,
     );
     let pictures = images.embeddings(EMBEDDING)?;
-    say(&retrieval(
+    tell(&retrieval(
         captions.1.view(),
         pictures.view(),
         &strings(&images, LABEL)?,
-    ));
+    ))?;
     // The defaults are written once, at the arguments.
     let defaults = Cli::parse_from(["vmfmix", "--n-components", N_COMPONENTS]).fit;
     for (name, what, frame) in [
@@ -77,15 +80,16 @@ pub(super) fn run(args: &DemoArgs) -> Result<()> {
                 "encoder",
                 "tiny-clip, a toy trained on drawn shapes".to_owned(),
             )],
+            image_root: None,
             device: Device::Auto,
             progress: progress.clone(),
         };
         let folder = output.join(name);
         let (report, _) = analysis.fit(&defaults.size, &defaults.mixture, &folder)?;
         if !args.quiet {
-            println!();
-            print_summary(&report, &folder);
-            println!("{}", agreement(report.model(), &frame)?);
+            say!();
+            print_summary(&report, &folder)?;
+            say!("{}", agreement(report.model(), &frame)?);
         }
     }
     Ok(())

@@ -17,10 +17,12 @@ use sha2::{Digest, Sha256};
 
 use super::args::EmbedArgs;
 use super::inputs;
+use super::output::Claim;
 use super::progress::listener;
+use super::say::say;
 use super::sources::Source;
 use super::{Interrupted, interrupt};
-use crate::encoder::{Encoder, EncoderError, default_batch_size, fingerprint};
+use crate::encoder::{Encoder, EncoderError, default_batch_size, fingerprint, hex};
 use crate::frame::{EMBEDDING, EMBEDDING_ERROR, FrameError, io};
 use crate::progress::Progress;
 use crate::whole_file::write_whole;
@@ -97,7 +99,7 @@ pub(super) fn run(args: &EmbedArgs) -> Result<()> {
         if let Some(hits) = cache.map(|cache| cache.hits()).filter(|hits| *hits > 0) {
             write!(line, ", {hits} from the cache")?;
         }
-        println!("{line}: {}", args.output.display());
+        say!("{line}: {}", args.output.display());
     }
     Ok(())
 }
@@ -152,14 +154,11 @@ impl Job {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// The folder of shards beside the output.
 struct Shards<'a> {
     folder: PathBuf,
     output: &'a Path,
+    _claim: Claim,
 }
 
 impl<'a> Shards<'a> {
@@ -172,6 +171,7 @@ impl<'a> Shards<'a> {
         let mut folder = output.to_owned().into_os_string();
         folder.push(".shards");
         let folder = PathBuf::from(folder);
+        let claim = Claim::new(&folder, "--output")?;
         let path = folder.join(JOB);
         let shown = folder.display();
         match fs::read(&path) {
@@ -188,22 +188,20 @@ impl<'a> Shards<'a> {
                 );
             }
             Err(_) => {
-                let is_foreign = |entry: &fs::DirEntry| {
-                    // What a kill leaves of a file that was not yet whole.
-                    !entry.file_name().to_string_lossy().starts_with(".vmfmix-")
-                };
-                let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
                 ensure!(
-                    entries.filter(is_foreign).count() == 0,
+                    fs::read_dir(&folder)?.next().is_none(),
                     "{shown}: needed for shards, but something else is there; move it away, or choose another --output"
                 );
                 let json = serde_json::to_vec_pretty(job)?;
-                write_whole(&path, |file| file.write_all(&json)).with_context(|| {
-                    format!("{shown}: cannot write there; choose another --output")
-                })?;
+                write_whole(&path, |file| file.write_all(&json))
+                    .with_context(|| path.display().to_string())?;
             }
         }
-        Ok(Self { folder, output })
+        Ok(Self {
+            folder,
+            output,
+            _claim: claim,
+        })
     }
 
     /// The error of a shard, or what is finished if it was asked to stop.

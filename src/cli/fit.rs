@@ -6,11 +6,13 @@ use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256Plus;
 use sysinfo::System;
 
-use super::analysis::{Analysis, OutputFolder};
+use super::analysis::Analysis;
 use super::args::FitArgs;
 use super::inputs::{self, Inputs, Notes};
 use super::large;
+use super::output::OutputFolder;
 use super::progress::listener;
+use super::say::say;
 use super::vectors::Vectors;
 use crate::mixture::Selection;
 use crate::report::{Report, shortened};
@@ -33,7 +35,7 @@ pub(super) fn run(args: &FitArgs) -> Result<()> {
         Some(vectors) if is_large(&vectors) => {
             let report = large::run(args, vectors, &output, &progress)?;
             if !args.data.items.quiet {
-                print_summary(&report, &output);
+                print_summary(&report, &output)?;
             }
             return Ok(());
         }
@@ -45,10 +47,10 @@ pub(super) fn run(args: &FitArgs) -> Result<()> {
     let (report, selection) = analysis.fit(&args.size, &args.mixture, &output)?;
     if !args.data.items.quiet {
         if let Some(selection) = &selection {
-            print_selection(selection);
+            print_selection(selection)?;
         }
-        print_summary(&report, &output);
-        print_notes(&report, notes);
+        print_summary(&report, &output)?;
+        print_notes(&report, notes)?;
     }
     Ok(())
 }
@@ -99,11 +101,18 @@ fn synthetic(args: &FitArgs) -> Result<Inputs> {
 }
 
 /// The numbers of components that were tried, for the terminal.
-fn print_selection(selection: &Selection) {
+fn print_selection(selection: &Selection) -> Result<()> {
     let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |x| format!("{x:.3}"));
-    println!(
+    say!(
         "{:>10} {:>12} {:>12} {:>14} {:>14} {:>14} {:>10} {:>8}",
-        "components", "fitted", "held out", "BIC", "AIC", "ICL", "silhouette", "seconds"
+        "components",
+        "fitted",
+        "held out",
+        "BIC",
+        "AIC",
+        "ICL",
+        "silhouette",
+        "seconds"
     );
     for row in &selection.candidates {
         let chosen = if row.n_components == selection.model.n_components() {
@@ -111,7 +120,7 @@ fn print_selection(selection: &Selection) {
         } else {
             ""
         };
-        println!(
+        say!(
             "{:>10} {:>12.3} {:>12} {:>14.1} {:>14.1} {:>14.1} {:>10} {:>8.1}{chosen}",
             row.n_components,
             row.log_likelihood,
@@ -123,22 +132,26 @@ fn print_selection(selection: &Selection) {
             row.seconds
         );
     }
+    Ok(())
 }
 
 /// Characters of a description that fit on a line.
 const LONGEST: usize = 60;
 
 /// What was found, for the terminal.
-pub(super) fn print_summary(report: &Report, output: &OutputFolder) {
+pub(super) fn print_summary(report: &Report, output: &OutputFolder) -> Result<()> {
     let summary = report.summary();
     let evaluation = &summary.evaluation;
-    println!("{}", summary.title);
+    say!("{}", summary.title);
     if let Some(n) = evaluation.n_sampled {
-        println!("sizes are those of {n} items drawn at random");
+        say!("sizes are those of {n} items drawn at random");
     }
-    println!(
+    say!(
         "{:>9} {:>7} {:>13} {:>6}  description",
-        "component", "weight", "concentration", "size"
+        "component",
+        "weight",
+        "concentration",
+        "size"
     );
     for &k in &summary.by_weight {
         let component = &summary.components[k];
@@ -149,9 +162,12 @@ pub(super) fn print_summary(report: &Report, output: &OutputFolder) {
                 None => text,
             }
         });
-        println!(
+        say!(
             "{k:>9} {:>7.3} {:>13.1} {:>6}  {}",
-            component.weight, component.concentration, component.size, description
+            component.weight,
+            component.concentration,
+            component.size,
+            description
         );
     }
     let likelihoods = [
@@ -161,40 +177,46 @@ pub(super) fn print_summary(report: &Report, output: &OutputFolder) {
     let likelihoods = likelihoods
         .into_iter()
         .filter_map(|(value, of)| Some(format!("{:.3} {of}", value?)));
-    println!(
+    say!(
         "log-likelihood per point: {}",
         likelihoods.collect::<Vec<_>>().join(", ")
     );
     if let (Some(nmi), Some(ari)) = (evaluation.nmi, evaluation.ari) {
-        println!("against the known labels: NMI {nmi:.3}, ARI {ari:.3}");
+        say!("against the known labels: NMI {nmi:.3}, ARI {ari:.3}");
     }
     for warning in &summary.convergence.warnings {
-        println!("warning: {warning}");
+        say!("warning: {warning}");
     }
     if let Some(first) = summary.skipped.first() {
-        println!(
+        say!(
             "skipped {} items, the first: {}: {}",
-            summary.n_skipped, first.name, first.reason
+            summary.n_skipped,
+            first.name,
+            first.reason
         );
     }
-    println!("report: {}", output.path().join("report.html").display());
+    say!("report: {}", output.path().join("report.html").display());
+    Ok(())
 }
 
 /// What else there is to say of the data, for the terminal.
-pub(super) fn print_notes(report: &Report, notes: Notes) {
+pub(super) fn print_notes(report: &Report, notes: Notes) -> Result<()> {
     if notes.truncated > 0 {
         let n = notes.truncated;
-        println!("{n} texts were longer than the encoder's context and lost their tail");
+        say!("{n} texts were longer than the encoder's context and lost their tail");
     }
     if let Some(gap) = &report.summary().modality_gap {
         let distance = gap.distance;
         match notes.gap_before {
             Some(before) => {
-                println!("modality gap: {before:.3} before centring, {distance:.3} after")
+                say!("modality gap: {before:.3} before centring, {distance:.3} after");
             }
-            None => println!(
-                "modality gap: the means of texts and images lie {distance:.3} apart; --center-by-modality closes it before a fit"
-            ),
+            None => {
+                say!(
+                    "modality gap: the means of texts and images lie {distance:.3} apart; --center-by-modality closes it before a fit"
+                );
+            }
         }
     }
+    Ok(())
 }

@@ -9,6 +9,7 @@ use ndarray::Array2;
 use polars::prelude::*;
 
 use super::args::{DataArgs, ItemArgs, NameArgs};
+use super::say::note;
 use super::vectors::Vectors;
 use crate::device::Device;
 use crate::encoder::{
@@ -178,12 +179,12 @@ impl ItemArgs {
             return Ok(());
         }
         if let Some(name) = self.device.hardware()? {
-            eprintln!("device: {device} ({name})");
+            note!("device: {device} ({name})");
         } else if cfg!(feature = "cuda")
             && self.device == Device::Auto
             && let Err(reason) = Device::Cuda(0).resolve()
         {
-            eprintln!("device: {device}; {reason}");
+            note!("device: {device}; {reason}");
         }
         Ok(())
     }

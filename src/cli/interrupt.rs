@@ -4,6 +4,7 @@ use std::process::exit;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::INTERRUPTED;
+use super::say::note;
 use crate::whole_file::remove_unfinished;
 
 /// Whether work in hand is finished first.
@@ -16,7 +17,7 @@ static STOP: AtomicBool = AtomicBool::new(false);
 pub(super) fn listen() {
     let handler = || {
         if PATIENT.load(Ordering::Relaxed) && !STOP.swap(true, Ordering::Relaxed) {
-            eprintln!("stopping after this batch; press Ctrl-C again to stop at once");
+            note!("stopping after this batch; press Ctrl-C again to stop at once");
             return;
         }
         remove_unfinished();

@@ -10,9 +10,10 @@ use polars::prelude::*;
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256Plus;
 
-use super::analysis::{Analysis, OutputFolder, split, split_column};
+use super::analysis::{Analysis, split, split_column};
 use super::args::FitArgs;
 use super::inputs::{Inputs, Notes, stack};
+use super::output::OutputFolder;
 use super::vectors::Vectors;
 use crate::frame::{EMBEDDING, FrameError, Shards, io};
 use crate::mixture::VonMisesFisherMixture;
@@ -38,7 +39,7 @@ pub(super) fn run(
         );
     }
     let vectors = vectors.labelled(args.data.labels.as_deref())?;
-    let shards = Shards::open(&vectors.paths(), output.create()?)?;
+    let shards = Shards::open(&vectors.paths(), output.path())?;
     let present = shards.present();
     ensure!(
         !present.is_empty(),

@@ -13,10 +13,12 @@ mod inputs;
 mod interrupt;
 mod large;
 mod models;
+mod output;
 mod predict;
 mod progress;
 mod report;
 mod sample;
+mod say;
 mod schema;
 mod settings;
 mod sources;
@@ -24,11 +26,15 @@ mod values;
 mod vectors;
 mod vmf;
 
+use std::error::Error as _;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 pub use args::Cli;
 use args::Command;
+
+use crate::contained::print_no_contained_panic;
 
 /// Exit code of a program that Ctrl-C ended: 128 and the number of the signal.
 pub const INTERRUPTED: u8 = 130;
@@ -48,6 +54,23 @@ pub struct Interrupted {
     pub shards: PathBuf,
 }
 
+/// Starts the threads that share the work, which otherwise start where a failure could not be told.
+fn start_threads() -> Result<()> {
+    static STARTED: OnceLock<Option<String>> = OnceLock::new();
+    let failure = STARTED.get_or_init(|| {
+        let started = rayon::ThreadPoolBuilder::new().build_global();
+        // Without a cause, there were threads already.
+        let failure = started.err().filter(|failure| failure.source().is_some());
+        failure.map(|failure| failure.to_string())
+    });
+    match failure {
+        None => Ok(()),
+        Some(cause) => bail!(
+            "threads cannot be started ({cause}); allow more memory and processes, or fewer threads by RAYON_NUM_THREADS"
+        ),
+    }
+}
+
 impl Cli {
     /// Does what the arguments say.
     ///
@@ -55,6 +78,8 @@ impl Cli {
     /// One chain of causes that reads as a line: what failed, where, and what to do.
     pub fn run(self) -> Result<()> {
         interrupt::listen();
+        start_threads()?;
+        print_no_contained_panic();
         match self.command.unwrap_or(Command::Fit(Box::new(self.fit))) {
             Command::Fit(args) => fit::run(&args),
             Command::Sweep(args) => fit::run(&(*args).into()),

@@ -11,6 +11,7 @@ use polars::prelude::*;
 use super::args::PredictArgs;
 use super::inputs;
 use super::progress::listener;
+use super::say::say;
 use super::vectors::Vectors;
 use crate::frame::{EMBEDDING, FrameExt, io};
 use crate::mixture::VonMisesFisherMixture;
@@ -50,7 +51,7 @@ pub(super) fn run(args: &PredictArgs) -> Result<()> {
         }
     }
     if !args.data.items.quiet {
-        println!(
+        say!(
             "{} items assigned, {skipped} skipped: {}",
             rows - skipped,
             args.output.display()

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::say::note;
 use crate::progress::{Progress, Silent};
 
 /// Time between two lines of one stage.
@@ -68,7 +69,7 @@ impl Progress for Lines {
             }
         };
         if due || done == total {
-            eprintln!("{stage}: {done} of {total}");
+            note!("{stage}: {done} of {total}");
             *last = Some((stage.to_owned(), Instant::now()));
         }
     }

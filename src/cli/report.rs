@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::analysis::{Analysis, OutputFolder};
+use super::analysis::Analysis;
 use super::args::ReportArgs;
 use super::fit::{print_notes, print_summary};
 use super::inputs;
+use super::output::OutputFolder;
 use super::predict::read_model;
 use super::progress::listener;
+use super::say::say;
 use super::vectors::Vectors;
 use crate::report::{COMPARISON_FILE, Comparison, SUMMARY_FILE, Summary};
 
@@ -38,8 +40,8 @@ fn report(args: &ReportArgs, path: &Path, output: &OutputFolder) -> Result<()> {
     let analysis = Analysis::new(inputs, &args.data, progress)?;
     let report = analysis.report(&model, path, output)?;
     if !args.data.items.quiet {
-        print_summary(&report, output);
-        print_notes(&report, notes);
+        print_summary(&report, output)?;
+        print_notes(&report, notes)?;
     }
     Ok(())
 }
@@ -51,14 +53,14 @@ fn compare(paths: &[PathBuf], output: &OutputFolder, quiet: bool) -> Result<()> 
         .map(|path| Ok((path.display().to_string(), read_summary(path)?)))
         .collect::<Result<Vec<_>>>()?;
     let names: Vec<&str> = models.iter().map(|(name, _)| name.as_str()).collect();
-    let comparison = Comparison::new(names.join(" against "), models);
-    let folder = output.create()?;
+    let comparison = Comparison::new(names.join(" against "), models)?;
+    let folder = output.path();
     comparison.write_json(folder.join(COMPARISON_FILE))?;
     let page = folder.join("comparison.html");
     comparison.write_html(&page)?;
     if !quiet {
         for agreement in &comparison.agreements {
-            println!(
+            say!(
                 "{} and {}: NMI {:.3}, ARI {:.3} over {} items",
                 comparison.models[agreement.models[0]].name,
                 comparison.models[agreement.models[1]].name,
@@ -67,7 +69,7 @@ fn compare(paths: &[PathBuf], output: &OutputFolder, quiet: bool) -> Result<()> 
                 agreement.n_items
             );
         }
-        println!("comparison: {}", page.display());
+        say!("comparison: {}", page.display());
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use super::args::SampleArgs;
 use super::inputs::LABEL;
 use super::predict::read_model;
 use super::progress::listener;
+use super::say::say;
 use crate::frame::{EMBEDDING, Embeddings, FrameError, io};
 use crate::mixture::VonMisesFisherMixture;
 use crate::vmf::VonMisesFisher;
@@ -35,7 +36,7 @@ pub(super) fn run(args: &SampleArgs) -> Result<()> {
     io::write_embeddings(&args.output, (n, dimension), batches)
         .with_context(|| "cannot write the samples")?;
     if !args.quiet {
-        println!(
+        say!(
             "{n} samples of {} components in {dimension} dimensions: {}",
             model.n_components(),
             args.output.display()

@@ -30,6 +30,8 @@ enum Items {
     Table {
         path: PathBuf,
         column: String,
+        /// Where its pictures may lie.
+        within: PathBuf,
         rows: Rows,
     },
 }
@@ -44,7 +46,8 @@ impl Source {
     /// What the arguments name.
     pub(super) fn of(args: &EmbedArgs) -> Result<Vec<Self>> {
         if let (Some(path), Some(column)) = (&args.input, &args.column) {
-            return Ok(vec![Self::table(path, column, args.modality)?]);
+            let within = args.items.image_root.as_deref();
+            return Ok(vec![Self::table(path, column, args.modality, within)?]);
         }
         let (texts, images) = args.items.read()?;
         let listed = |(tower, frame): (Tower, Option<DataFrame>)| {
@@ -55,7 +58,12 @@ impl Source {
         Ok(both.into_iter().filter_map(listed).collect())
     }
 
-    fn table(path: &Path, column: &str, tower: Option<Tower>) -> Result<Self> {
+    fn table(
+        path: &Path,
+        column: &str,
+        tower: Option<Tower>,
+        within: Option<&Path>,
+    ) -> Result<Self> {
         let rows = if io::is_parquet(path) {
             Rows::Parquet(ParquetFile::open(path)?)
         } else {
@@ -100,6 +108,7 @@ impl Source {
             items: Items::Table {
                 path: path.to_owned(),
                 column: column.to_owned(),
+                within: within.unwrap_or(folder_of(path)).to_owned(),
                 rows,
             },
         })
@@ -152,14 +161,15 @@ impl Source {
             Items::Table {
                 path,
                 column,
+                within,
                 rows: table,
             } => {
                 let frame = table.read(rows.clone())?;
-                let root = path.parent().unwrap_or(Path::new(""));
+                let root = folder_of(path);
                 let (embedded, modality) = match self.tower {
                     Tower::Text => (frame.embed_text_with(column, encoder, &options)?, TEXT),
                     Tower::Image => {
-                        let options = options.root(root);
+                        let options = options.root(root).within(within);
                         (frame.embed_images_with(column, encoder, &options)?, IMAGE)
                     }
                 };
@@ -200,6 +210,10 @@ impl Rows {
             Self::Parquet(file) => file.read(rows, None)?,
         })
     }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new(""))
 }
 
 /// What items are called: texts by themselves, pictures by where they are, else by their rows.

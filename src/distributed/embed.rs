@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use datafusion::arrow::array::{
@@ -34,6 +34,8 @@ pub struct EmbedSettings {
     pub model: String,
     /// What the items are.
     pub tower: Tower,
+    /// The folder, on each executor, that images named in the table may be read from.
+    pub image_root: PathBuf,
     /// Where each executor's encoder runs; [`Device::Auto`](crate::device::Device::Auto) takes a GPU where there is one.
     pub placement: Placement,
     /// Items that an encoder sees at once; the usual number where `None`.
@@ -45,6 +47,7 @@ pub struct EmbedSettings {
 struct Wire {
     model: String,
     images: bool,
+    image_root: PathBuf,
     device: String,
     precision: String,
     batch_size: Option<NonZeroUsize>,
@@ -65,6 +68,7 @@ pub(super) fn call(column: Expr, settings: &EmbedSettings) -> Result<Expr> {
     let wire = Wire {
         model: settings.model.clone(),
         images: settings.tower == Tower::Image,
+        image_root: settings.image_root.clone(),
         device: settings.placement.device.to_string(),
         precision: settings.placement.precision.to_string(),
         batch_size: settings.batch_size,
@@ -114,9 +118,12 @@ impl ScalarUDFImpl for EmbedFunction {
         } else if is_text(items.data_type()) {
             let paths = cast(items, &DataType::Utf8)?;
             let paths = paths.as_string::<i32>().iter();
-            let sources: Vec<_> = paths
-                .map(|path| path.map(|path| ImageSource::Path(Path::new(path))))
-                .collect();
+            let folder = &*wire.image_root;
+            let source = |path| ImageSource::Within {
+                folder,
+                path: Path::new(path),
+            };
+            let sources: Vec<_> = paths.map(|path| path.map(source)).collect();
             embed_images(&*encoder, &sources, &options, &Silent)
         } else {
             let images = cast(items, &DataType::LargeBinary)?;

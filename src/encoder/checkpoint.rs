@@ -4,18 +4,18 @@
 //! open_clip ([`Naming`]). Whatever the precision on disk, tensors come out in f32 on the device.
 
 use std::collections::{HashMap, HashSet};
-use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use candle_core::pickle::PthTensors;
-use candle_core::safetensors::{Load, MmapedSafetensors};
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 
+use super::EncoderError;
+use super::errors::Cause;
 use super::kernels::floats;
 use super::naming::{Naming, Place};
+use super::pickle::Pickle;
 use super::placement::Opened;
-use super::{EncoderError, pickle};
+use super::safetensors::Safetensors;
 
 /// What training in parallel puts before every name.
 const PARALLEL_PREFIX: &str = "module.";
@@ -50,8 +50,8 @@ struct Shard {
 }
 
 enum Reader {
-    Safetensors(MmapedSafetensors),
-    Pickle(PthTensors),
+    Safetensors(Safetensors),
+    Pickle(Pickle),
 }
 
 /// A part of a checkpoint: all names below one prefix.
@@ -62,11 +62,12 @@ pub(super) struct Weights<'a> {
 }
 
 impl Checkpoint {
-    /// Opens files that together hold the tensors of a model: `.safetensors` (mapped into memory) or, by any other
-    /// name, what PyTorch's `save` writes.
+    /// Opens files that together hold the tensors of a model: `.safetensors` or, by any other name, what PyTorch's `save`
+    /// writes.
     ///
     /// # Errors
-    /// [`EncoderError::Unreadable`], [`EncoderError::Checkpoint`], [`EncoderError::PickledCode`].
+    /// [`EncoderError::Unreadable`], [`EncoderError::Checkpoint`], [`EncoderError::PickledCode`],
+    /// [`EncoderError::TorchScript`].
     pub(super) fn open(paths: &[PathBuf], opened: &Opened) -> Result<Self, EncoderError> {
         let shards = paths
             .iter()
@@ -130,11 +131,8 @@ impl Checkpoint {
         drop(read);
         let Shard { path, reader } = &self.shards[*shard];
         let tensor = match reader {
-            Reader::Safetensors(file) => file.get(name).and_then(|view| view.load(&Device::Cpu)),
-            Reader::Pickle(file) => file.get(name).and_then(|tensor| match tensor {
-                Some(tensor) => Ok(tensor),
-                None => candle_core::bail!("{name} has gone from the file"),
-            }),
+            Reader::Safetensors(file) => file.read(name),
+            Reader::Pickle(file) => file.read(name),
         };
         tensor
             .map(|tensor| (tensor, path.as_path()))
@@ -149,25 +147,21 @@ impl Shard {
             cause,
         })?;
         let reader = if path.extension().is_some_and(|e| e == "safetensors") {
-            map_safetensors(path).map(Reader::Safetensors)
+            let file = Safetensors::open(path).map_err(|cause| damaged(path, None, cause))?;
+            Reader::Safetensors(file)
         } else {
-            let state = pickle::state_dict(path)?;
-            // The reader takes what it finds for granted: a damaged file must not end the program.
-            let opened = catch_unwind(|| PthTensors::new(path, state.key()));
-            opened
-                .unwrap_or_else(|_| candle_core::bail!("the reader gave up"))
-                .map(Reader::Pickle)
+            Reader::Pickle(Pickle::open(path)?)
         };
         Ok(Shard {
             path: path.into(),
-            reader: reader.map_err(|cause| damaged(path, None, cause))?,
+            reader,
         })
     }
 
     fn names(&self) -> Vec<String> {
         match &self.reader {
-            Reader::Safetensors(file) => file.tensors().into_iter().map(|(name, _)| name).collect(),
-            Reader::Pickle(file) => file.tensor_infos().keys().cloned().collect(),
+            Reader::Safetensors(file) => file.names(),
+            Reader::Pickle(file) => file.names(),
         }
     }
 }
@@ -310,25 +304,18 @@ impl<'a> Weights<'a> {
     }
 }
 
-#[allow(unsafe_code)]
-fn map_safetensors(path: &Path) -> candle_core::Result<MmapedSafetensors> {
-    // SAFETY: the mapping is read-only, and every tensor is copied out of it while the model loads; the mapping ends
-    // with the `Checkpoint`, when loading ends. A file that another process shortens in between can end this process
-    // with SIGBUS, and one that it rewrites can give wrong weights, as for every program that maps its weights; the
-    // cache never changes a file in place.
-    unsafe { MmapedSafetensors::new(path) }
-}
-
-fn damaged(path: &Path, name: Option<&str>, cause: candle_core::Error) -> EncoderError {
+fn damaged(path: &Path, name: Option<&str>, cause: Cause) -> EncoderError {
     EncoderError::Checkpoint {
         path: path.into(),
         name: name.map(Into::into),
-        cause: Box::new(cause),
+        cause,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use candle_core::Device;
+
     use super::*;
 
     fn open(path: &Path) -> Result<Checkpoint, String> {

@@ -28,10 +28,10 @@ const HEAD_WIDTH: usize = 64;
 const WIDEST: usize = 1024;
 
 /// Largest size that is believed: a damaged file must not make us reserve memory that no model needs.
-const LARGEST: usize = 1 << 20;
+pub(super) const LARGEST: usize = 1 << 20;
 
 /// Largest side of an image that a tower is believed to see, in pixels.
-const LARGEST_IMAGE: usize = 4096;
+pub(super) const LARGEST_IMAGE: usize = 4096;
 
 /// Sizes of both towers, whatever file they come from.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -418,6 +418,19 @@ pub enum EncoderError {
         url: String,
     },
 
+    /// A file that data name, outside of the folder that such files may be read from.
+    #[error(
+        "{} lies outside of {}, the only folder that pictures are read from here; allow one that holds both with --image-root",
+        path.display(),
+        folder.display()
+    )]
+    OutsideFolder {
+        /// The file.
+        path: PathBuf,
+        /// The folder.
+        folder: PathBuf,
+    },
+
     /// An image without a byte.
     #[error("the image is empty (0 bytes); the file was not written or not downloaded completely")]
     EmptyImage,

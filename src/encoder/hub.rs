@@ -2,33 +2,35 @@
 //!
 //! The environment says where, as it does for `huggingface_hub`: `HF_HUB_CACHE` or `HF_HOME` (the cache), `HF_ENDPOINT`
 //! (the server), `HF_TOKEN`, `HF_TOKEN_PATH` or the file `token` in `HF_HOME` (who asks), `HF_HUB_OFFLINE` (do not ask).
-//! A file in the cache is used as it is; the network is asked only for what is missing.
+//! A file in the cache is used as it is; the network is asked only for what is missing, which is held against its length and its checksum.
 
 use std::env;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 
-use hf_hub::api::sync::{ApiBuilder, ApiError, ApiRepo};
 use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 
+use super::download::{Client, Failure};
+use super::errors::Cause;
 use super::files::{CONFIG, Source};
 use super::{EncoderError, models};
 
 const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
 
-/// How often a broken download is taken up again.
-const MAX_RETRIES: usize = 3;
-
 /// One repository and the ways to its files.
 pub(super) struct HubRepository {
     name: String,
+    /// Where the hub is, without who asks, for messages.
     endpoint: String,
     cache: PathBuf,
+    /// Of the repository in the cache.
+    folder: PathBuf,
+    revision: String,
     cached: CacheRepo,
     /// Where a pinned commit lies, whatever name it was fetched by.
     snapshot: Option<PathBuf>,
-    remote: Option<ApiRepo>,
+    remote: Option<Client>,
     /// Whether the model was in the cache before anything was fetched.
     was_cached: bool,
     /// Whether the server has failed to answer, and is not to be asked again for what a model may do without.
@@ -60,58 +62,68 @@ impl HubRepository {
             Some(revision) => Repo::with_revision(name.into(), RepoType::Model, revision.into()),
             None => Repo::model(name.into()),
         };
+        let folder = settings.cache.join(repo.folder_name());
         let mut repository = HubRepository {
             name: name.into(),
-            endpoint: settings.endpoint.clone(),
+            endpoint: without_user(&settings.endpoint),
             cache: settings.cache.clone(),
-            snapshot: revision.map(|revision| {
-                let folder = settings.cache.join(repo.folder_name());
-                folder.join("snapshots").join(revision)
-            }),
-            cached: cache.repo(repo.clone()),
+            snapshot: revision.map(|revision| folder.join("snapshots").join(revision)),
+            folder,
+            revision: repo.revision().into(),
+            cached: cache.repo(repo),
             remote: None,
             was_cached: false,
             is_silent: AtomicBool::new(false),
         };
         repository.was_cached = repository.at_hand(CONFIG).is_some();
         if !settings.offline {
-            let api = ApiBuilder::from_cache(cache)
-                .with_endpoint(settings.endpoint.clone())
-                .with_token(settings.token.clone())
-                .with_retries(MAX_RETRIES)
-                .with_progress(settings.progress)
-                .build()
-                .map_err(|cause| repository.download_error("the client", cause))?;
-            repository.remote = Some(api.repo(repo));
+            let client = Client::new(
+                &settings.endpoint,
+                settings.token.clone(),
+                settings.progress,
+            );
+            let client = client.map_err(|cause| repository.download_error("the client", cause))?;
+            repository.remote = Some(client);
         }
         Ok(repository)
     }
 
     /// Asks the server for `file`; `None` if it has no such file.
-    fn ask(&self, remote: &ApiRepo, file: &str) -> Result<Option<PathBuf>, EncoderError> {
-        match remote.download(file) {
+    fn ask(&self, remote: &Client, file: &str) -> Result<Option<PathBuf>, EncoderError> {
+        match remote.fetch(&self.name, &self.revision, &self.folder, file) {
             Ok(path) => Ok(Some(path)),
-            Err(ApiError::RequestError(error)) => match *error {
-                ureq::Error::StatusCode(404) => Ok(None),
-                ureq::Error::StatusCode(401 | 403) => Err(EncoderError::Refused {
-                    repository: self.name.clone(),
-                    file: file.into(),
-                    endpoint: self.endpoint.clone(),
-                }),
-                error => Err(self.download_error(file, ApiError::RequestError(Box::new(error)))),
-            },
-            Err(cause) => Err(self.download_error(file, cause)),
+            Err(Failure::Missing) => Ok(None),
+            Err(Failure::Refused) => Err(EncoderError::Refused {
+                repository: self.name.clone(),
+                file: file.into(),
+                endpoint: self.endpoint.clone(),
+            }),
+            Err(Failure::Other(cause)) => Err(self.download_error(file, cause)),
         }
     }
 
-    fn download_error(&self, file: &str, cause: ApiError) -> EncoderError {
+    fn download_error(&self, file: &str, cause: Cause) -> EncoderError {
         EncoderError::Download {
             repository: self.name.clone(),
             file: file.into(),
             endpoint: self.endpoint.clone(),
             folder: PathBuf::from("models").join(self.name.rsplit('/').next().unwrap_or_default()),
-            cause: Box::new(cause),
+            cause,
         }
+    }
+}
+
+/// An address without the name and the password that may stand in it.
+fn without_user(address: &str) -> String {
+    match address.split_once("://") {
+        Some((scheme, rest)) => {
+            let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+            let host = host.rsplit('@').next().unwrap_or_default();
+            format!("{scheme}://{host}/{path}")
+                .trim_end_matches('/')
+                .to_owned()
+        }
+        None => address.to_owned(),
     }
 }
 

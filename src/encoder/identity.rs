@@ -151,3 +151,8 @@ impl<'a> Seen<'a> {
         Ok(fates)
     }
 }
+
+/// Bytes as hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

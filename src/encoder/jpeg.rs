@@ -1,12 +1,11 @@
 //! JPEG files to RGB bytes: those of libjpeg-turbo, and so of Pillow.
 
-use std::panic::catch_unwind;
-
 use image::metadata::Orientation;
 use image::{DynamicImage, RgbImage};
 use libjpeg_turbo_rs::{Decoder, JpegError, PixelFormat};
 
 use super::{DecodeOptions, EncoderError};
+use crate::contained::contained;
 
 /// Decodes a JPEG file, turned if the options ask for it.
 ///
@@ -15,6 +14,11 @@ use super::{DecodeOptions, EncoderError};
 pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<DynamicImage, EncoderError> {
     if !is_complete(bytes) {
         return Err(EncoderError::TruncatedImage);
+    }
+    if has_too_many_scans(bytes) {
+        return Err(EncoderError::DamagedImage {
+            cause: format!("it has more than {MAX_SCANS} scans").into(),
+        });
     }
     let marked;
     let bytes = match is_rgb_by_name(bytes) {
@@ -25,10 +29,9 @@ pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<DynamicIma
         false => bytes,
     };
     // A damaged file that the decoder panics on costs that file, not the run.
-    let decoded = catch_unwind(|| decode_whole(bytes, options));
-    decoded.unwrap_or_else(|_| {
+    contained(|| decode_whole(bytes, options)).unwrap_or_else(|cause| {
         Err(EncoderError::DamagedImage {
-            cause: "the decoder gave up".into(),
+            cause: cause.into(),
         })
     })
 }
@@ -115,11 +118,15 @@ fn segments(bytes: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
 /// Whether the file's segments lead to the end of the image. A decoder may fill what is missing with grey and report
 /// nothing.
 fn is_complete(bytes: &[u8]) -> bool {
-    let mut last = None;
-    for (found, _) in segments(bytes) {
-        last = Some(found);
-    }
-    last == Some(marker::END_OF_IMAGE)
+    segments(bytes).last().map(|(found, _)| found) == Some(marker::END_OF_IMAGE)
+}
+
+/// Scans of a progressive picture: encoders make some ten, and each of a hostile file's thousands would pass over all pixels.
+const MAX_SCANS: usize = 100;
+
+fn has_too_many_scans(bytes: &[u8]) -> bool {
+    let scans = segments(bytes).filter(|(found, _)| *found == marker::START_OF_SCAN);
+    scans.count() > MAX_SCANS
 }
 
 /// Whether nothing but the letters R, G and B, by which the channels are called, says that they are no brightness and

@@ -12,9 +12,9 @@
 //! | file | what it is |
 //! |---|---|
 //! | `models` | the registry of OpenAI's names |
-//! | `files`, `hub` | which files make a model; files from Hugging Face |
+//! | `files`, `hub`, `download` | which files make a model; files from Hugging Face |
 //! | `config`, `open_clip` | the sizes of the towers, from `config.json`, `open_clip_config.json` or the weights |
-//! | `checkpoint`, `naming`, `pickle` | weights, under one naming |
+//! | `checkpoint`, `naming`, `pickle`, `safetensors` | weights, under one naming |
 //! | `vision_transformer`, `text_transformer`, `transformer` | the towers and the block they share |
 //! | `modified_resnet`, `convolution` | the other vision tower |
 //! | `attention`, `kernels` | the work in and between matrix products, on the processor |
@@ -45,6 +45,7 @@ mod config;
 mod convolution;
 #[cfg(feature = "cuda")]
 mod cuda;
+mod download;
 mod errors;
 mod files;
 mod hub;
@@ -64,6 +65,7 @@ mod preprocess;
 mod reference;
 mod resample;
 mod rows;
+mod safetensors;
 mod sentence;
 mod siglip;
 mod text_transformer;
@@ -80,9 +82,10 @@ pub use cache::EmbeddingCache;
 pub use clip::ClipEncoder;
 pub use errors::EncoderError;
 pub use identity::fingerprint;
+pub(crate) use identity::hex;
 pub use load::load;
-pub(crate) use picture::is_url;
 pub use picture::{DEFAULT_MAX_PIXELS, DecodeOptions, ImageSource, Picture};
+pub(crate) use picture::{is_url, lies_in};
 pub use placement::{Placement, Precision};
 pub use preprocess::Preprocessing;
 pub(crate) use rows::to_unit_rows;

@@ -6,20 +6,30 @@
 //! levels in a byte, because the decoders round differently.
 
 use std::borrow::Cow;
-use std::io::{Cursor, ErrorKind};
-use std::path::Path;
+use std::fs::{self, File};
+use std::io::{self, Cursor, ErrorKind, Read};
+use std::path::{Component, Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use image::{
     DynamicImage, ImageBuffer, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, Pixel,
 };
 
 use super::{EncoderError, jpeg};
+use crate::contained::contained;
 
 /// Pixels that an image may have unless the caller allows more: as Pillow, whose limit is 2 * 89 478 485.
 pub const DEFAULT_MAX_PIXELS: u64 = 178_956_970;
 
-/// Bytes that a decoder may allocate for each allowed pixel: 16 bits for each of 4 channels, twice.
+/// Bytes that a decoder may allocate for each pixel: 16 bits for each of 4 channels, twice.
 const BYTES_PER_PIXEL: u64 = 16;
+
+/// Bytes that it may allocate beside, for profiles and the like.
+const BYTES_BESIDE_PIXELS: u64 = 64 << 20;
+
+/// Pixels of pictures that are decoded one at a time.
+const LARGE: u64 = 32 << 20;
+static TURN: Mutex<()> = Mutex::new(());
 
 /// How images are decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,11 +49,21 @@ impl Default for DecodeOptions {
     }
 }
 
+/// Bytes that an image file may have: pictures of as many pixels as are allowed by default take less.
+const MAX_FILE_BYTES: u64 = 1 << 30;
+
 /// Where an image comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ImageSource<'a> {
     /// A file.
     Path(&'a Path),
+    /// A file that is read only if it lies in a folder: one that data name, not the user.
+    Within {
+        /// The folder.
+        folder: &'a Path,
+        /// The file.
+        path: &'a Path,
+    },
     /// The bytes of a file.
     Bytes(&'a [u8]),
 }
@@ -62,20 +82,47 @@ impl<'a> ImageSource<'a> {
         let path = match self {
             ImageSource::Bytes(bytes) => return Ok(Cow::Borrowed(bytes)),
             ImageSource::Path(path) => path,
+            ImageSource::Within { path, .. } => path,
         };
-        if path.is_dir() {
+        let shown = path.to_string_lossy();
+        if is_url(&shown) && !path.exists() {
+            return Err(EncoderError::Url { url: shown.into() });
+        }
+        let path = match self {
+            ImageSource::Within { folder, .. } => {
+                let outside = || EncoderError::OutsideFolder {
+                    path: path.into(),
+                    folder: (*folder).into(),
+                };
+                within(path, folder).ok_or_else(outside)?
+            }
+            _ => path.to_path_buf(),
+        };
+        let path = path.as_path();
+        let unreadable = |cause: io::Error| EncoderError::Unreadable {
+            path: path.into(),
+            // Columns of names hold UTF-8, with this character in the place of all else.
+            cause: match cause.kind() {
+                ErrorKind::NotFound if shown.contains(char::REPLACEMENT_CHARACTER) => {
+                    io::Error::other("its name is not UTF-8; rename it")
+                }
+                _ => cause,
+            },
+        };
+        // Looked at before it is opened: a pipe would be waited for.
+        let kind = fs::metadata(path).map_err(unreadable)?;
+        if kind.is_dir() {
             return Err(self.in_file(EncoderError::ImageIsFolder));
         }
-        std::fs::read(path).map(Cow::Owned).map_err(|cause| {
-            let shown = path.to_string_lossy();
-            match is_url(&shown) {
-                true => EncoderError::Url { url: shown.into() },
-                false => EncoderError::Unreadable {
-                    path: path.into(),
-                    cause,
-                },
-            }
-        })
+        if !kind.is_file() || kind.len() > MAX_FILE_BYTES {
+            return Err(self.in_file(EncoderError::NotAnImage));
+        }
+        let mut bytes = Vec::with_capacity(kind.len() as usize);
+        let file = File::open(path).map_err(unreadable)?;
+        file.take(MAX_FILE_BYTES)
+            .read_to_end(&mut bytes)
+            .map_err(unreadable)?;
+        Ok(Cow::Owned(bytes))
     }
 
     /// Decodes the bytes of this file.
@@ -91,7 +138,7 @@ impl<'a> ImageSource<'a> {
     fn in_file(&self, cause: EncoderError) -> EncoderError {
         match self {
             ImageSource::Bytes(_) => cause,
-            ImageSource::Path(path) => EncoderError::InFile {
+            ImageSource::Path(path) | ImageSource::Within { path, .. } => EncoderError::InFile {
                 path: path.into(),
                 cause: Box::new(cause),
             },
@@ -106,6 +153,31 @@ pub(crate) fn is_url(text: &str) -> bool {
         let starts_well = scheme.starts_with(|c: char| c.is_ascii_alphabetic());
         starts_well && scheme.len() > 1 && scheme.chars().all(is_of_a_scheme)
     })
+}
+
+/// The path of a file without ways back, if it leads into a folder; links in the folder are those of its owner.
+fn within(path: &Path, folder: &Path) -> Option<PathBuf> {
+    let direct = |path: &Path| {
+        let mut direct = PathBuf::new();
+        for part in std::path::absolute(path).ok()?.components() {
+            match part {
+                Component::ParentDir => drop(direct.pop()),
+                part => direct.push(part),
+            }
+        }
+        Some(direct)
+    };
+    // The working directory is written as an empty path too.
+    let folder = match folder.as_os_str().is_empty() {
+        true => direct(Path::new("."))?,
+        false => direct(folder)?,
+    };
+    direct(path).filter(|path| path.starts_with(folder))
+}
+
+/// Whether a path leads into a folder.
+pub(crate) fn lies_in(path: &Path, folder: &Path) -> bool {
+    within(path, folder).is_some()
 }
 
 /// A decoded image: 8-bit RGB, row by row from the top.
@@ -172,7 +244,12 @@ impl Picture {
         let format = image::guess_format(bytes).map_err(|_| EncoderError::NotAnImage)?;
         let image = match format {
             ImageFormat::Jpeg => jpeg::decode(bytes, options)?,
-            format => decode(bytes, format, options)?,
+            format => {
+                let decoded = contained(|| decode(bytes, format, options));
+                decoded.map_err(|cause| EncoderError::DamagedImage {
+                    cause: cause.into(),
+                })??
+            }
         };
         let (width, height) = (image.width() as usize, image.height() as usize);
         Picture::from_rgb(width, height, rgb_of(image))
@@ -230,19 +307,28 @@ fn decode(
     format: ImageFormat,
     options: &DecodeOptions,
 ) -> Result<DynamicImage, EncoderError> {
-    let mut limits = Limits::default();
-    limits.max_alloc = Some(options.max_pixels.saturating_mul(BYTES_PER_PIXEL));
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-    reader.limits(limits);
-    let mut decoder = reader.into_decoder().map_err(decoding_error)?;
-    let (width, height) = decoder.dimensions();
-    if u64::from(width) * u64::from(height) > options.max_pixels {
+    let reader = || {
+        let mut limits = Limits::default();
+        limits.max_alloc = Some(BYTES_BESIDE_PIXELS);
+        let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+        reader.limits(limits.clone());
+        (reader, limits)
+    };
+    let (width, height) = reader().0.into_dimensions().map_err(decoding_error)?;
+    let pixels = u64::from(width) * u64::from(height);
+    if pixels > options.max_pixels {
         return Err(EncoderError::ImageTooLarge {
             width,
             height,
             limit: options.max_pixels,
         });
     }
+    let (mut reader, mut limits) = reader();
+    limits.max_alloc = Some(BYTES_BESIDE_PIXELS + pixels * BYTES_PER_PIXEL);
+    reader.limits(limits);
+    // Large pictures one after the other, however many threads decode: their memory is that of one.
+    let _turn = (pixels > LARGE).then(|| TURN.lock().unwrap_or_else(PoisonError::into_inner));
+    let mut decoder = reader.into_decoder().map_err(decoding_error)?;
     let orientation = decoder.orientation();
     let mut image = DynamicImage::from_decoder(decoder).map_err(decoding_error)?;
     if options.apply_orientation

@@ -8,13 +8,15 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use tokenizers::Tokenizer as Inner;
+use tokenizers::{Encoding, Tokenizer as Inner};
 
 use super::EncoderError;
 use super::config::read_json;
 use super::errors::Cause;
 use super::files::Source;
+use crate::contained::contained;
 
 pub(super) const TOKENIZER: &str = "tokenizer.json";
 const VOCABULARY: &str = "vocab.json";
@@ -85,7 +87,11 @@ impl TokenizerFiles {
         };
         let (vocabulary, merges) = match self {
             TokenizerFiles::Whole(path) => {
-                return Inner::from_file(path).map_err(|cause| unusable(path, cause));
+                let bytes = std::fs::read(path).map_err(|cause| EncoderError::Unreadable {
+                    path: path.into(),
+                    cause,
+                })?;
+                return inner_from(&bytes).map_err(|cause| unusable(path, cause));
             }
             TokenizerFiles::Parts { vocabulary, merges } => (
                 read_json::<Map<String, Value>>(vocabulary)?,
@@ -122,8 +128,7 @@ impl TokenizerFiles {
             "model": {"type": "BPE", "unk_token": END, "continuing_subword_prefix": "",
                 "end_of_word_suffix": END_OF_WORD, "vocab": vocabulary, "merges": merges},
         });
-        Inner::from_bytes(tokenizer.to_string().as_bytes())
-            .map_err(|cause| unusable(self.path(), cause))
+        inner_from(tokenizer.to_string().as_bytes()).map_err(|cause| unusable(self.path(), cause))
     }
 }
 
@@ -184,6 +189,60 @@ fn vocabulary_of(merges: &[[String; 2]]) -> Map<String, Value> {
         .collect()
 }
 
+/// Most times that a tokeniser's replacements may lengthen a text: hostile ones do it billions of times.
+const MAX_GROWTH: usize = 1000;
+
+/// Bytes of a text that a tokeniser looks at for each token that the encoder takes, and in all at least.
+const BYTES_PER_TOKEN: usize = 64;
+const LEAST_BYTES: usize = 1 << 16;
+
+/// Reads `tokenizer.json`.
+///
+/// # Errors
+/// It is none, or lengthens texts beyond all measure.
+pub(super) fn inner_from(bytes: &[u8]) -> Result<Inner, Cause> {
+    #[derive(Deserialize)]
+    struct Normalized {
+        #[serde(default)]
+        normalizer: Value,
+    }
+    let Normalized { normalizer } = serde_json::from_slice(bytes)?;
+    if growth(&normalizer) > MAX_GROWTH {
+        return Err("its replacements lengthen texts beyond all measure".into());
+    }
+    contained(|| Inner::from_bytes(bytes))?
+}
+
+/// How many times longer the replacements of a normaliser can make a text.
+fn growth(normalizer: &Value) -> usize {
+    let parts = normalizer["normalizers"].as_array();
+    let of_parts = parts.into_iter().flatten().map(growth);
+    let length = |value: &Value| value.as_str().map_or(1, str::len).max(1);
+    let own = match normalizer["type"].as_str() {
+        Some("Replace") => {
+            length(&normalizer["content"]) / length(&normalizer["pattern"]["String"])
+        }
+        _ => 1,
+    };
+    of_parts.fold(own.max(1), usize::saturating_mul)
+}
+
+/// The tokens of a text for an encoder that takes `context` of them, and whether the end of the text was not looked at.
+///
+/// # Errors
+/// The tokeniser refuses the text.
+pub(super) fn encode(
+    inner: &Inner,
+    text: &str,
+    with_special_tokens: bool,
+    context: usize,
+) -> Result<(Encoding, bool), Cause> {
+    let most = (context * BYTES_PER_TOKEN).max(LEAST_BYTES);
+    let seen = &text[..text.floor_char_boundary(most)];
+    let encoding = contained(|| inner.encode_fast(seen, with_special_tokens))??;
+    Ok((encoding, seen.len() < text.len()))
+}
+
 /// The tokens of one text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tokens {
@@ -225,7 +284,7 @@ impl Tokenizer {
         inner.with_padding(None);
         inner.with_truncation(None).map_err(unusable)?;
         inner.set_encode_special_tokens(true);
-        let frame = inner.encode_fast("", true).map_err(unusable)?;
+        let (frame, _) = encode(&inner, "", true, context_length).map_err(unusable)?;
         let &[start, end] = frame.get_ids() else {
             return Err(EncoderError::TokenizerFrame {
                 path: path.into(),
@@ -253,13 +312,11 @@ impl Tokenizer {
     /// # Errors
     /// [`EncoderError::Tokenize`].
     pub(super) fn encode(&self, text: &str) -> Result<Tokens, EncoderError> {
-        let encoding =
-            self.inner
-                .encode_fast(text, false)
-                .map_err(|cause| EncoderError::Tokenize {
-                    length: text.len(),
-                    cause,
-                })?;
+        let encoding = encode(&self.inner, text, false, self.context_length);
+        let (encoding, is_cut) = encoding.map_err(|cause| EncoderError::Tokenize {
+            length: text.len(),
+            cause,
+        })?;
         let body = encoding.get_ids();
         let kept = body.len().min(self.context_length - 2);
         let mut ids = Vec::with_capacity(kept + 2);
@@ -271,7 +328,7 @@ impl Tokenizer {
             end: end.unwrap_or(kept + 1),
             ids,
             types: Vec::new(),
-            is_cut: kept < body.len(),
+            is_cut: is_cut || kept < body.len(),
         })
     }
 }

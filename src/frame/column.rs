@@ -22,18 +22,20 @@ pub(super) fn texts<'a>(
 }
 
 /// A column of images; nulls stay nulls. Where a row has both bytes and a path, the bytes are the image.
-pub(super) struct Images {
+pub(super) struct Images<'a> {
     bytes: BinaryChunked,
     paths: Vec<Option<PathBuf>>,
+    within: Option<&'a Path>,
 }
 
-impl Images {
+impl<'a> Images<'a> {
     /// The images of a column of paths, taken below `root` where they are relative, of encoded bytes, or of structs of
-    /// both, as Hugging Face writes them.
+    /// both, as Hugging Face writes them. Paths out of `within` are not followed.
     pub(super) fn of(
         frame: &DataFrame,
         column: &str,
         root: Option<&Path>,
+        within: Option<&'a Path>,
     ) -> Result<Self, FrameError> {
         let series = frame.column(column)?.as_materialized_series();
         let wrong = || {
@@ -77,14 +79,19 @@ impl Images {
                 .iter()
                 .map(|path| path.map(below_root))
                 .collect(),
+            within,
         })
     }
 
     pub(super) fn sources(&self) -> Vec<Option<ImageSource<'_>>> {
+        let in_file = |path| match self.within {
+            Some(folder) => ImageSource::Within { folder, path },
+            None => ImageSource::Path(path),
+        };
         let pairs = self.bytes.iter().zip(&self.paths);
         pairs
             .map(|(bytes, path)| {
-                let path = path.as_deref().map(ImageSource::Path);
+                let path = path.as_deref().map(in_file);
                 bytes.map(ImageSource::Bytes).or(path)
             })
             .collect()

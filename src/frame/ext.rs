@@ -23,6 +23,7 @@ pub struct EmbedOptions {
     output: String,
     batches: BatchOptions,
     root: Option<PathBuf>,
+    within: Option<PathBuf>,
     progress: Arc<dyn Progress>,
 }
 
@@ -32,6 +33,7 @@ impl Default for EmbedOptions {
             output: EMBEDDING.to_owned(),
             batches: BatchOptions::default(),
             root: None,
+            within: None,
             progress: Arc::new(Silent),
         }
     }
@@ -65,6 +67,12 @@ impl EmbedOptions {
     /// The folder that relative image paths start from (the working directory).
     pub fn root(mut self, root: impl Into<PathBuf>) -> Self {
         self.root = Some(root.into());
+        self
+    }
+
+    /// The folder that images are read from: paths of a column that lead out of it are not followed (any).
+    pub fn within(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.within = Some(folder.into());
         self
     }
 
@@ -176,7 +184,12 @@ pub trait FrameExt {
         options: &EmbedOptions,
     ) -> Result<DataFrame, FrameError> {
         let frame = self.collected()?;
-        let images = Images::of(&frame, column, options.root.as_deref())?;
+        let images = Images::of(
+            &frame,
+            column,
+            options.root.as_deref(),
+            options.within.as_deref(),
+        )?;
         let embedded = encoder::embed_images(
             encoder,
             &images.sources(),

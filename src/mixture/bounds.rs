@@ -189,7 +189,8 @@ impl<'a, F: Float> Search<'a, F> {
             let share = F::cast(weight * block.inverse_lengths[i]);
             self.entries[cluster].push((i as u32, share));
         }
-        sum_entries(self.kernel.arch, block, &self.entries, &mut into.resultants);
+        let arch = self.kernel.arch;
+        sum_entries(arch, block, &self.entries, |x| x, &mut into.resultants);
     }
 }
 

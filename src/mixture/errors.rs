@@ -187,6 +187,12 @@ pub enum ParameterError {
     /// The weights are no probabilities.
     #[error("`weights` are not non-negative numbers that sum to 1")]
     Weights,
+    /// A log-likelihood per point that no data have.
+    #[error("a log-likelihood per point of {got:e} is none that data have")]
+    LogLikelihood {
+        /// What was given.
+        got: f64,
+    },
     /// A component is no distribution.
     #[error("component {component}: {cause}")]
     Component {

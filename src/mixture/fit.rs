@@ -223,7 +223,8 @@ impl<'a, R> Run<'a, R> {
             );
             self.concentration(d, length, mass)
         };
-        let least = EMPTY_MASS.max(self.params.min_weight() * statistics.total);
+        let point = statistics.total / self.observations.n_samples() as f64;
+        let least = (EMPTY_MASS * point).max(self.params.min_weight() * statistics.total);
         let mut weights = &statistics.masses / statistics.total;
         let mut means = Array2::zeros((k, d));
         let mut concentrations = Array1::zeros(k);
@@ -252,7 +253,7 @@ impl<'a, R> Run<'a, R> {
                             component,
                             iteration,
                         });
-                        weights[component] = 1.0 / statistics.total;
+                        weights[component] = 1.0 / self.observations.n_samples() as f64;
                     }
                 }
             }

@@ -11,6 +11,9 @@ use std::sync::Arc;
 use super::kernel::BLOCK_ROWS;
 use super::{Assignment, MixtureError, VonMisesFisherMixture};
 use crate::device::Device;
+
+/// Largest cap on concentrations: in doubles, resultants tell no more.
+const LARGEST_CAP: f64 = 1e12;
 use crate::progress::{Progress, Silent};
 use crate::vmf::concentration::Prior;
 
@@ -96,7 +99,7 @@ pub type OnIteration = Arc<dyn Fn(&VonMisesFisherMixture) + Send + Sync>;
 /// | [`annealing`](Self::annealing) | None | none |
 /// | [`noise_component`](Self::noise_component) | false | none |
 /// | [`prior`](Self::prior) | None | none |
-/// | [`max_concentration`](Self::max_concentration) | 1e6 | cap against duplicated points |
+/// | [`max_concentration`](Self::max_concentration) | 1e6 | cap against duplicated points, at most 1e12 |
 /// | [`min_weight`](Self::min_weight) | 0.0 | only what holds no point is empty |
 /// | [`empty_component`](Self::empty_component) | `Reseed` | it starts afresh at a point |
 /// | [`block_size`](Self::block_size) | 1024 | rows that a thread takes at once |
@@ -288,7 +291,7 @@ impl<R> ParamGuard for VonMisesFisherMixtureParams<R> {
         in_range(
             "max_concentration",
             params.max_concentration,
-            f64::MIN_POSITIVE..=f64::MAX,
+            f64::MIN_POSITIVE..=LARGEST_CAP,
         )?;
         in_range(
             "min_weight",

@@ -8,7 +8,7 @@ use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use pulp::{Arch, Simd, WithSimd};
 
 use super::Statistics;
-use super::simd::{argmax, dot_in_f64, exp_in_place, largest};
+use super::simd::{argmax, exp_in_place, largest, square_distance};
 use crate::product::product;
 
 /// Rows of a block unless set otherwise: in 768 dimensions they take three megabytes in `f32`.
@@ -17,9 +17,16 @@ pub const BLOCK_ROWS: usize = 1024;
 /// Responsibilities below this are left out of the statistics: less than `f32` keeps of the sums they belong to.
 const NEGLIGIBLE: f64 = 1e-8;
 
-/// From this error of a logit on, in nats, the products that count are computed again in `f64`: a product of `f32` is off
+/// From this error of a logit on, in nats, what counts is computed again in `f64`: a product of `f32` is off
 /// by about one unit in its last place, so that this is from concentrations of some hundreds on.
 const COARSE: f64 = 5e-5;
+
+/// Up to this many dimensions everything is computed in `f64`: it costs little there, and log-likelihoods are so small that the
+/// errors of `f32` would show.
+const FEW_DIMENSIONS: usize = 64;
+
+/// Units in the last place that a product may be off by.
+const OFF_BY: f64 = 4.0;
 
 /// Nats below the largest within which a logit counts for the likelihood.
 const RELEVANT: f64 = 20.0;
@@ -77,6 +84,11 @@ pub(super) struct Kernel<F> {
     /// The means in `f64`, where their products in the precision of the data are too coarse.
     pub exact: Option<Array2<f64>>,
     pub concentrations: Vec<f64>,
+    /// The concentrations divided by what rounding has made of the means along themselves.
+    slopes: Vec<f64>,
+    /// What a logit may be off by, because of the product in it.
+    slacks: Vec<f64>,
+    offsets: Vec<f64>,
     /// The offsets less the concentrations.
     pub constants: Vec<f64>,
     pub assignment: Assignment,
@@ -117,6 +129,8 @@ pub(super) struct Scratch<F> {
     sums: Array2<F>,
     /// Rows and shares that count, by component.
     entries: Vec<Vec<(u32, F)>>,
+    /// The same in `f64`.
+    exact_entries: Vec<Vec<(u32, f64)>>,
 }
 
 impl<F: Float> Kernel<F> {
@@ -127,11 +141,18 @@ impl<F: Float> Kernel<F> {
     /// A kernel for products whose last place is `epsilon`.
     pub(super) fn with_precision(scorer: &Scorer, assignment: Assignment, epsilon: f64) -> Self {
         let largest = scorer.concentrations.iter().copied().fold(0.0, f64::max);
+        let is_rounded = epsilon > f64::EPSILON;
         // With small concentrations all products would count.
-        let is_coarse = largest * epsilon > COARSE && largest > RELEVANT;
+        let is_coarse = (largest * epsilon > COARSE && largest > RELEVANT)
+            || (is_rounded && scorer.mean_directions.ncols() <= FEW_DIMENSIONS);
+        let means = scorer.mean_directions.mapv(F::cast);
+        let along = (&means.mapv(float) * &scorer.mean_directions).sum_axis(Axis(1));
         Self {
-            means: scorer.mean_directions.mapv(F::cast),
             exact: is_coarse.then(|| scorer.mean_directions.clone()),
+            slopes: (&scorer.concentrations / &along).to_vec(),
+            slacks: (&scorer.concentrations * (OFF_BY * epsilon)).to_vec(),
+            offsets: scorer.offsets.to_vec(),
+            means,
             concentrations: scorer.concentrations.to_vec(),
             constants: (&scorer.offsets - &scorer.concentrations).to_vec(),
             assignment,
@@ -146,6 +167,7 @@ impl<F: Float> Kernel<F> {
             shares: Array2::zeros((0, self.means.nrows())),
             sums: Array2::zeros((0, 0)),
             entries: vec![Vec::new(); self.means.nrows()],
+            exact_entries: vec![Vec::new(); self.means.nrows()],
         }
     }
 
@@ -157,7 +179,14 @@ impl<F: Float> Kernel<F> {
         into: &mut Statistics,
     ) {
         self.cosines(block, &mut scratch.shares);
-        let count = self.share_out(block, &mut scratch.shares, into);
+        if self.exact.is_some() {
+            let entries = &mut scratch.exact_entries;
+            entries.iter_mut().for_each(Vec::clear);
+            self.share_out(block, &mut scratch.shares, Some(entries), into);
+            sum_entries(self.arch, block, entries, float, &mut into.resultants);
+            return;
+        }
+        let count = self.share_out(block, &mut scratch.shares, None, into);
         if count > SPARSE * scratch.shares.len() as f64 {
             if scratch.sums.is_empty() {
                 scratch.sums = Array2::zeros(self.means.dim());
@@ -175,21 +204,24 @@ impl<F: Float> Kernel<F> {
                 }
             }
         }
-        sum_entries(self.arch, block, &scratch.entries, &mut into.resultants);
+        let entries = &scratch.entries;
+        sum_entries(self.arch, block, entries, |x| x, &mut into.resultants);
     }
 
     /// Turns products with the means, `(n_rows, n_components)`, into what each row counts with in the resultants, adds all
-    /// statistics but these, and counts the shares that are not zero.
+    /// statistics but these, and counts the shares that are not zero. `entries` takes these in `f64`, by component.
     pub(super) fn share_out(
         &self,
         block: &Block<'_, F>,
         shares: &mut Array2<F>,
+        entries: Option<&mut Vec<Vec<(u32, f64)>>>,
         into: &mut Statistics,
     ) -> f64 {
         self.arch.dispatch(ShareOut {
             kernel: self,
             block,
             shares,
+            entries,
             into,
         })
     }
@@ -233,24 +265,15 @@ impl<F: Float> Kernel<F> {
     /// The responsibilities of one row `x` from its products with the means, and its log-likelihood.
     #[inline(always)]
     fn share(&self, cosines: &[F], x: &[F], scale: f64, row: usize, shares: &mut [f64]) -> f64 {
-        let parameters = self.concentrations.iter().zip(&self.constants);
-        for ((share, &cosine), (kappa, constant)) in shares.iter_mut().zip(cosines).zip(parameters)
+        let parameters = self.slopes.iter().zip(&self.constants);
+        for ((share, &cosine), (slope, constant)) in shares.iter_mut().zip(cosines).zip(parameters)
         {
-            *share = kappa * (float(cosine) * scale) + constant;
+            *share = slope * (float(cosine) * scale) + constant;
         }
-        let mut most = largest(shares);
-        if let Some(means) = &self.exact {
-            let least = most - RELEVANT;
-            let means = means.rows().into_iter();
-            let parameters = self.concentrations.iter().zip(&self.constants);
-            for ((share, mean), (kappa, constant)) in shares.iter_mut().zip(means).zip(parameters) {
-                if *share >= least {
-                    let mean = mean.to_slice().expect("rows are contiguous");
-                    *share = kappa * (dot_in_f64(x, mean) * scale) + constant;
-                }
-            }
-            most = largest(shares);
-        }
+        let most = match &self.exact {
+            Some(means) => self.correct(shares, means, x, scale),
+            None => largest(shares),
+        };
         if self.assignment == Assignment::Hard {
             let best = argmax(shares, most);
             shares.fill(0.0);
@@ -279,11 +302,33 @@ impl<F: Float> Kernel<F> {
     }
 }
 
+impl<F: Float> Kernel<F> {
+    /// Computes the logits of a row again that may count, and returns the largest.
+    #[inline(always)]
+    fn correct(&self, logits: &mut [f64], means: &Array2<f64>, x: &[F], scale: f64) -> f64 {
+        let surely = logits.iter().zip(&self.slacks);
+        let least = surely.fold(f64::NEG_INFINITY, |least, (logit, slack)| {
+            least.max(logit - slack)
+        }) - RELEVANT;
+        let parameters = self.concentrations.iter().zip(&self.offsets);
+        let parameters = parameters.zip(&self.slacks).zip(means.rows());
+        for (logit, (((kappa, offset), slack), mean)) in logits.iter_mut().zip(parameters) {
+            if *logit + slack >= least {
+                let mean = mean.to_slice().expect("rows are contiguous");
+                // By the distance: of the cosine only what it lacks to 1 counts, which a product would round away.
+                *logit = offset - 0.5 * kappa * square_distance(x, scale, mean);
+            }
+        }
+        largest(logits)
+    }
+}
+
 /// [`Kernel::share_out`].
 struct ShareOut<'a, 'b, F> {
     kernel: &'a Kernel<F>,
     block: &'a Block<'b, F>,
     shares: &'a mut Array2<F>,
+    entries: Option<&'a mut Vec<Vec<(u32, f64)>>>,
     into: &'a mut Statistics,
 }
 
@@ -296,6 +341,7 @@ impl<F: Float> WithSimd for ShareOut<'_, '_, F> {
             kernel,
             block,
             shares,
+            mut entries,
             into,
         } = self;
         let n_components = kernel.means.nrows();
@@ -321,32 +367,42 @@ impl<F: Float> WithSimd for ShareOut<'_, '_, F> {
                 *count += if r > 0.0 { 1.0 } else { 0.0 };
                 *share = F::cast(weight * scale * r);
             }
+            if let Some(entries) = &mut entries {
+                for (entries, &r) in entries.iter_mut().zip(&responsibilities) {
+                    if r >= NEGLIGIBLE {
+                        entries.push((i as u32, weight * scale * r));
+                    }
+                }
+            }
         }
         counts.iter().sum()
     }
 }
 
-/// Adds to each component's resultant its rows of the block, each times its share.
-pub(super) fn sum_entries<F: Float>(
+/// Adds to each component's resultant its rows of the block, each times its share, in the precision that `widen` takes them to.
+pub(super) fn sum_entries<F: Float, A: Float>(
     arch: Arch,
     block: &Block<'_, F>,
-    entries: &[Vec<(u32, F)>],
+    entries: &[Vec<(u32, A)>],
+    widen: impl Fn(F) -> A,
     resultants: &mut Array2<f64>,
 ) {
     arch.dispatch(SumEntries {
         block,
         entries,
+        widen,
         resultants,
     });
 }
 
-struct SumEntries<'a, 'b, F> {
+struct SumEntries<'a, 'b, F, A, W> {
     block: &'a Block<'b, F>,
-    entries: &'a [Vec<(u32, F)>],
+    entries: &'a [Vec<(u32, A)>],
+    widen: W,
     resultants: &'a mut Array2<f64>,
 }
 
-impl<F: Float> WithSimd for SumEntries<'_, '_, F> {
+impl<F: Float, A: Float, W: Fn(F) -> A> WithSimd for SumEntries<'_, '_, F, A, W> {
     type Output = ();
 
     #[inline(always)]
@@ -356,13 +412,13 @@ impl<F: Float> WithSimd for SumEntries<'_, '_, F> {
             let total = resultant.as_slice_mut().expect("rows are contiguous");
             let mut groups = entries.chunks_exact(TOGETHER);
             for group in &mut groups {
-                let group: &[(u32, F); TOGETHER] = group.try_into().expect("a whole group");
+                let group: &[(u32, A); TOGETHER] = group.try_into().expect("a whole group");
                 let (shares, rows) = (group.map(|(_, share)| share), group.map(|(i, _)| row(i)));
                 assert!(rows.iter().all(|row| row.len() == total.len()));
                 for (j, total) in total.iter_mut().enumerate() {
-                    let mut products = [F::zero(); TOGETHER];
+                    let mut products = [A::zero(); TOGETHER];
                     for ((product, &share), row) in products.iter_mut().zip(&shares).zip(&rows) {
-                        *product = share * row[j];
+                        *product = share * (self.widen)(row[j]);
                     }
                     let [a, b, c, d, e, f, g, h] = products;
                     *total += float(((a + b) + (c + d)) + ((e + f) + (g + h)));
@@ -370,7 +426,7 @@ impl<F: Float> WithSimd for SumEntries<'_, '_, F> {
             }
             for &(i, w) in groups.remainder() {
                 for (total, &x) in total.iter_mut().zip(row(i)) {
-                    *total += float(w * x);
+                    *total += float(w * (self.widen)(x));
                 }
             }
         }

@@ -326,6 +326,9 @@ impl From<VonMisesFisherMixture> for Parameters {
     }
 }
 
+/// Log-likelihoods per point are far below this for any data in doubles.
+const MAX_LOG_LIKELIHOOD: f64 = 1e12;
+
 /// Weights read from a file may be off from 1 by this much in all: they may have been written with few digits.
 const WEIGHT_TOLERANCE: f64 = 1e-6;
 
@@ -335,11 +338,22 @@ impl TryFrom<Parameters> for VonMisesFisherMixture {
     fn try_from(read: Parameters) -> Result<Self, ParameterError> {
         let (k, d) = (read.n_components, read.dimension);
         check_length("weights", read.weights.len(), k.max(1))?;
-        check_length("mean_directions", read.mean_directions.len(), k)?;
-        let mut means = Array2::zeros((k, d));
-        for (row, mut mean) in read.mean_directions.into_iter().zip(means.rows_mut()) {
+        check_length("mean_directions", read.mean_directions.len(), k.max(1))?;
+        // Before there is a matrix of that size.
+        for row in &read.mean_directions {
             check_length("mean_directions", row.len(), d)?;
-            mean.assign(&Array1::from(row));
+        }
+        let means = read.mean_directions.concat();
+        let means = Array2::from_shape_vec((k, d), means).expect("the lengths were checked");
+        let is_unlikely = |x: &f64| x.is_nan() || x.abs() > MAX_LOG_LIKELIHOOD;
+        let runs = &read.convergence.runs;
+        let log_likelihoods = runs
+            .iter()
+            .chain([&read.convergence.log_likelihoods])
+            .flatten();
+        let unlikely = log_likelihoods.copied().find(is_unlikely);
+        if let Some(got) = unlikely {
+            return Err(ParameterError::LogLikelihood { got });
         }
         let mut model =
             Self::from_parameters(read.weights.into(), means, read.concentrations.into())?;

@@ -211,11 +211,18 @@ impl<R: Rows> Points<R> {
             let (rows, inverse_lengths) = if lengths.iter().all(|x| SAFE_LENGTHS.contains(x)) {
                 (CowArray::from(rows), lengths.mapv(f64::recip))
             } else {
-                let mut scaled = rows.to_owned();
-                for (mut row, length) in scaled.rows_mut().into_iter().zip(lengths) {
-                    row.mapv_inplace(|x| R::Value::cast(float(x) / length));
+                let (mut scaled, mut inverse_lengths) = (rows.to_owned(), lengths.mapv(f64::recip));
+                let rows = scaled.rows_mut().into_iter().zip(lengths);
+                for ((mut row, &length), inverse) in rows.zip(&mut inverse_lengths) {
+                    if !SAFE_LENGTHS.contains(&length) {
+                        // A power of two, which rounds nothing.
+                        let factor = length.log2().round().clamp(-1000.0, 1000.0);
+                        let factor = 2_f64.powi(-factor as i32);
+                        row.mapv_inplace(|x| R::Value::cast(float(x) * factor));
+                        *inverse = 1.0 / (length * factor);
+                    }
                 }
-                (CowArray::from(scaled), Array1::ones(end - start))
+                (CowArray::from(scaled), inverse_lengths)
             };
             visit(&Block {
                 rows: rows.view(),

@@ -67,18 +67,22 @@ pub(super) fn dot<F: Float>(a: &[F], b: &[F]) -> F {
     sums.iter().fold(rest, |sum, &x| sum + x)
 }
 
-/// The product of two vectors of the same length, in `f64`.
+/// The squared distance of `scale a` from `b`, vectors of the same length, in `f64`.
 #[inline(always)]
-pub(super) fn dot_in_f64<F: Float>(a: &[F], b: &[f64]) -> f64 {
+pub(super) fn square_distance<F: Float>(a: &[F], scale: f64, b: &[f64]) -> f64 {
+    let square = |a: F, b: f64| {
+        let difference = float(a) * scale - b;
+        difference * difference
+    };
     let mut sums = [0.0; LANES];
     let (mut a_chunks, mut b_chunks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
     for (a, b) in (&mut a_chunks).zip(&mut b_chunks) {
         for ((sum, &a), &b) in sums.iter_mut().zip(a).zip(b) {
-            *sum += float(a) * b;
+            *sum += square(a, b);
         }
     }
     let rest = a_chunks.remainder().iter().zip(b_chunks.remainder());
-    let rest: f64 = rest.map(|(&a, &b)| float(a) * b).sum();
+    let rest: f64 = rest.map(|(&a, &b)| square(a, b)).sum();
     sums.iter().fold(rest, |sum, &x| sum + x)
 }
 

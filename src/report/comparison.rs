@@ -17,7 +17,7 @@ use crate::mixture::metrics;
 /// use vmfmix::report::{Comparison, Summary};
 ///
 /// # fn example(a: Summary, b: Summary) -> Result<(), Box<dyn std::error::Error>> {
-/// let comparison = Comparison::new("Five groups or ten?", [("five", a), ("ten", b)]);
+/// let comparison = Comparison::new("Five groups or ten?", [("five", a), ("ten", b)])?;
 /// comparison.write_html("comparison.html")?;
 /// # Ok(()) }
 /// ```
@@ -59,10 +59,13 @@ pub struct Agreement {
 
 impl Comparison {
     /// Compares mixtures by their summaries, each with a name.
+    ///
+    /// # Errors
+    /// [`ReportError::Inconsistent`] for a summary that no report has.
     pub fn new<N: Into<String>>(
         title: impl Into<String>,
         models: impl IntoIterator<Item = (N, Summary)>,
-    ) -> Self {
+    ) -> Result<Self, ReportError> {
         let models: Vec<Compared> = models
             .into_iter()
             .map(|(name, summary)| Compared {
@@ -70,14 +73,20 @@ impl Comparison {
                 summary,
             })
             .collect();
+        for Compared { name, summary } in &models {
+            if let Some(what) = summary.inconsistency() {
+                let name = name.clone();
+                return Err(ReportError::Inconsistent { name, what });
+            }
+        }
         let agreements = (1..models.len())
             .filter_map(|second| agreement(&models, [0, second]))
             .collect();
-        Self {
+        Ok(Self {
             title: title.into(),
             models,
             agreements,
-        }
+        })
     }
 
     /// The comparison as one self-contained page.

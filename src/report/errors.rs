@@ -21,6 +21,16 @@ pub enum ReportError {
         /// Dimension of the model.
         expected: usize,
     },
+    /// A summary from elsewhere whose parts do not fit together.
+    #[error(
+        "{name}: its {what} do not fit the rest; it is not the report.json of a report, or has been changed"
+    )]
+    Inconsistent {
+        /// What the summary is called.
+        name: String,
+        /// The parts.
+        what: &'static str,
+    },
     /// Items and embeddings do not pair up.
     #[error("{items} items do not match {rows} embedding rows; pass one item per row, in order")]
     ItemCount {

@@ -64,7 +64,7 @@ pub use thumbnail::{Picture, THUMBNAIL_SIDE};
 pub(crate) use words::{headline, verdicts};
 
 /// Folder of the figures, beside the report.
-const FIGURES: &str = "visualizations";
+pub(crate) const FIGURES_FOLDER: &str = "visualizations";
 const PLOTLY_FILE: &str = "plotly.min.js";
 /// The whole summary.
 pub(crate) const SUMMARY_FILE: &str = "report.json";
@@ -156,11 +156,11 @@ impl Report {
             html::figure_page(&self.summary, title, shown, plotly)
         };
         write(
-            &format!("{FIGURES}/{PLOTLY_FILE}"),
+            &format!("{FIGURES_FOLDER}/{PLOTLY_FILE}"),
             html::plotly_js()?.as_bytes(),
         )?;
         let convergence = figures::convergence(&self.summary);
-        let plotly_below = format!("{FIGURES}/{PLOTLY_FILE}");
+        let plotly_below = format!("{FIGURES_FOLDER}/{PLOTLY_FILE}");
         let shown = page(&convergence.title, &[&convergence], &plotly_below)?;
         write("convergence_plot.html", shown.as_bytes())?;
         write("convergence_plot.png", &png::picture(&convergence)?)?;
@@ -168,11 +168,14 @@ impl Report {
         let all: Vec<&Figure> = all.iter().collect();
         for (figure, picture) in all.iter().zip(png::pictures(&all)?) {
             let shown = page(&figure.title, &[figure], PLOTLY_FILE)?;
-            write(&format!("{FIGURES}/{}.html", figure.id), shown.as_bytes())?;
-            write(&format!("{FIGURES}/{}.png", figure.id), &picture)?;
+            write(
+                &format!("{FIGURES_FOLDER}/{}.html", figure.id),
+                shown.as_bytes(),
+            )?;
+            write(&format!("{FIGURES_FOLDER}/{}.png", figure.id), &picture)?;
         }
         let shown = page("All figures", &all, PLOTLY_FILE)?;
-        write(&format!("{FIGURES}/overview.html"), shown.as_bytes())
+        write(&format!("{FIGURES_FOLDER}/overview.html"), shown.as_bytes())
     }
 
     /// The files beside the page, and what they hold.

@@ -243,18 +243,24 @@ fn raised_order(v: f64) -> f64 {
     v + (OLVER_ORDER - v).ceil().max(0.0)
 }
 
+/// Products up to here grow by no factor that makes them overflow, since arguments are at most 1e150.
+const LARGE: f64 = 1e150;
+
 /// `ln F_v` from an order high enough for `expansion`, brought down by `F_{v-1} = F_v (1 + x A_v / (2 v))`.
 fn lowered(v: f64, x: f64, expansion: fn(&Olver) -> f64) -> f64 {
     let top = Olver::new(raised_order(v), x);
-    let (mut product, mut order) = (1.0, top.v);
+    let (mut product, mut ln_product, mut order) = (1.0, 0.0, top.v);
     let mut a = if order > v { top.ratio().value } else { 0.0 };
     while order > v + 0.5 {
         let step = 2.0 * order + x * a;
         product *= step / (2.0 * order);
+        if product > LARGE {
+            (product, ln_product) = (1.0, ln_product + f64::ln(product));
+        }
         a = x / step;
         order -= 1.0;
     }
-    expansion(&top) + product.ln()
+    expansion(&top) + (ln_product + product.ln())
 }
 
 /// Olver's uniform expansion at one point.

@@ -26,10 +26,11 @@ const PATIENCE = 20_000;
 
 export const launch = () => chromium.launch({ executablePath: process.env.CHROMIUM, args: ARGUMENTS });
 
-/** Opens a file and waits until all figures are drawn; `faults` grows as things go wrong. */
-export async function open(browser, file, width) {
+/** Opens a file and waits until all figures are drawn; `faults` grows as things go wrong. `prepare` has the page before its
+ *  file; `more` are further settings of Playwright. */
+export async function open(browser, file, width, prepare = () => {}, more = {}) {
   const viewport = { width, height: HEIGHT };
-  const context = await browser.newContext({ viewport, colorScheme: "light", locale: "en-US" });
+  const context = await browser.newContext({ viewport, colorScheme: "light", locale: "en-US", ...more });
   context.setDefaultTimeout(PATIENCE);
   await context.addInitScript(watch);
   const page = await context.newPage();
@@ -43,6 +44,7 @@ export async function open(browser, file, width) {
     if (!/^(file|data|blob):/.test(request.url())) faults.push(`request of ${request.url()}`);
   });
   page.on("websocket", (socket) => faults.push(`socket to ${socket.url()}`));
+  await prepare(page);
   await page.goto(pathToFileURL(file).href);
   await ready(page);
   const times = await page.evaluate(() => globalThis.times);

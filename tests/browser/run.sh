@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The HTML reports in Chromium: what they draw against report.json, the table, the map, the keyboard, axe-core, the
-# time they take.
+# time they take, and what they make of texts that would run a script.
 #
 #     tests/browser/run.sh [FOLDER]
 #
@@ -36,7 +36,7 @@ if ((${#missing[@]})); then
 fi
 export CHROMIUM
 
-cp tests/browser/package.json tests/browser/package-lock.json tests/browser/*.mjs "$folder"
+cp tests/browser/package.json tests/browser/package-lock.json tests/browser/*.mjs tests/browser/payloads.txt "$folder"
 npm ci --prefix "$folder" --ignore-scripts --no-audit --no-fund --loglevel=error >"$folder/npm.log" 2>&1 ||
     left_out "the packages of tests/browser/package.json cannot be fetched"
 
@@ -60,5 +60,10 @@ cd "$folder"
 "$vmfmix" fit -q --text-file hostile/'<img src=x onerror="window.hacked=1">.txt' --image-dir hostile/images "${clip[@]}" \
     --labels hostile/labels.txt --zero-shot-labels hostile/names.txt -k 4 --output-dir hostile/report
 "$vmfmix" report -q --compare both '"><img src=x onerror="window.hacked=1">' --output-dir comparison
+node payloads.mjs "$root/datasets" "$vmfmix" "$folder/xss"
 
-node --test-reporter=spec report.mjs "$folder"
+status=0
+for tests in report hostile; do
+    node --test-reporter=spec "$tests.mjs" "$folder" || status=1
+done
+exit "$status"

@@ -249,7 +249,7 @@ fn bad_input_is_one_line_and_exit_code_1() {
         ),
         (
             &["--output-dir", "/dev/null/results"],
-            "cannot write there; choose another folder with --output-dir",
+            "cannot write there; choose another --output-dir",
         ),
         (
             &["predict", "--model", &three, "--embeddings", &nan],
@@ -437,7 +437,18 @@ fn embeddings_are_written_once_and_fitted_from_the_file() {
         1,
         "shards are removed"
     );
-    let out = succeed(folder.path(), &["--embeddings", "all.parquet", "-k", "2"]);
+    let images = dataset("shapes/images");
+    let out = succeed(
+        folder.path(),
+        &[
+            "--embeddings",
+            "all.parquet",
+            "-k",
+            "2",
+            "--image-root",
+            &images,
+        ],
+    );
     assert!(
         out.contains("2 components in the embeddings in all.parquet"),
         "{out}"

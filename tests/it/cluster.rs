@@ -364,6 +364,7 @@ fn embeddings_are_those_of_one_process() {
     let mut settings = EmbedSettings {
         model: clip.to_str().unwrap().into(),
         tower: Tower::Text,
+        image_root: "/".into(),
         placement,
         batch_size: None,
     };

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 /// Folder or file below `src`, its layer, and the outside crates it may name besides `std` and those of the
 /// layers below it in the same list.
-const LAYERS: [(&str, usize, &[&str]); 14] = [
+const LAYERS: [(&str, usize, &[&str]); 15] = [
+    ("contained.rs", 0, &["thiserror"]),
     ("device", 0, &["candle_core", "thiserror"]),
     ("product.rs", 0, &["gemm", "linfa", "ndarray"]),
     ("progress.rs", 0, &[]),
@@ -43,21 +44,20 @@ const LAYERS: [(&str, usize, &[&str]); 14] = [
             "half",
             "hf_hub",
             "image",
+            "indicatif",
             "libjpeg_turbo_rs",
-            "memmap2",
+            "positioned_io",
             "redb",
+            "safetensors",
             "serde_json",
+            "sha1",
             "sha2",
             "tokenizers",
             "ureq",
             "zip",
         ],
     ),
-    (
-        "frame",
-        3,
-        &["bytemuck", "npyz", "polars", "positioned_io", "walkdir"],
-    ),
+    ("frame", 3, &["bytemuck", "npyz", "polars", "walkdir"]),
     (
         "distributed",
         3,
@@ -95,17 +95,16 @@ const LAYERS: [(&str, usize, &[&str]); 14] = [
             "clap_complete",
             "ctrlc",
             "glob",
-            "indicatif",
             "sysinfo",
         ],
     ),
     ("notebook", 5, &[]),
-    ("main.rs", 5, &["anyhow", "clap", "indicatif", "vmfmix"]),
+    ("main.rs", 5, &["anyhow", "clap", "vmfmix"]),
     ("prelude.rs", 6, &[]),
 ];
 
 /// These stand beside the layers and serve all of them.
-const SHARED: [&str; 4] = ["device", "product", "progress", "whole_file"];
+const SHARED: [&str; 5] = ["contained", "device", "product", "progress", "whole_file"];
 
 /// `lib.rs` ties the layers together and re-exports what notebooks need.
 const FACADE: &str = "lib.rs";

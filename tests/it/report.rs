@@ -469,7 +469,7 @@ fn traces(figure: &Figure) -> Value {
 fn every_figure_is_drawn_without_a_browser() {
     let report = full_report();
     let summary = report.summary();
-    let comparison = Comparison::new("", [("a", summary.clone()), ("b", summary.clone())]);
+    let comparison = Comparison::new("", [("a", summary.clone()), ("b", summary.clone())]).unwrap();
     let mut all = figures::all(summary);
     all.extend([
         figures::criteria(&comparison),
@@ -835,7 +835,8 @@ fn every_json_file_follows_its_schema_and_the_schema_refuses_others() {
         "two",
         [("a", report.summary()), ("b", report.summary())]
             .map(|(name, summary)| (name, summary.clone())),
-    );
+    )
+    .unwrap();
     let files = [
         ("report.json", report.to_json()),
         ("model_parameters.json", report.model_parameters_json()),
@@ -887,7 +888,8 @@ fn a_comparison_finds_split_and_merged_components() {
         let report = Report::builder(&model, points.view()).items(names());
         report.build().unwrap().summary().clone()
     };
-    let comparison = Comparison::new("four or two", [("four", report(4)), ("two", report(2))]);
+    let comparison =
+        Comparison::new("four or two", [("four", report(4)), ("two", report(2))]).unwrap();
     let agreement = &comparison.agreements[0];
     assert_eq!((agreement.models, agreement.n_items), ([0, 1], 80));
     assert!(
@@ -905,6 +907,7 @@ fn a_comparison_finds_split_and_merged_components() {
     let other = points.slice(ndarray::s![..40, ..]);
     let model = model(4, 6);
     let other = Report::builder(&model, other).build().unwrap();
-    let comparison = Comparison::new("", [("a", report(4)), ("b", other.summary().clone())]);
+    let comparison =
+        Comparison::new("", [("a", report(4)), ("b", other.summary().clone())]).unwrap();
     assert!(comparison.agreements.is_empty(), "they are of other items");
 }

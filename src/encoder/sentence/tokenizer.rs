@@ -14,6 +14,7 @@ use tokenizers::{Tokenizer as Inner, TruncationParams};
 
 use super::super::config::read_json;
 use super::super::errors::Cause;
+use super::super::tokenizer::{encode, inner_from};
 use super::super::{EncoderError, Tokens};
 
 /// The part of `tokenizer_config.json` that counts.
@@ -94,6 +95,7 @@ pub(in super::super) struct SentenceTokenizer {
     inner: Inner,
     prompt: String,
     has_segments: bool,
+    context: usize,
 }
 
 impl SentenceTokenizer {
@@ -125,7 +127,7 @@ impl SentenceTokenizer {
                 word_piece(&text, config).into_bytes()
             }
         };
-        let mut inner = Inner::from_bytes(&bytes).map_err(unusable)?;
+        let mut inner = inner_from(&bytes).map_err(unusable)?;
         inner.with_padding(None);
         inner
             .with_truncation(Some(TruncationParams {
@@ -151,6 +153,7 @@ impl SentenceTokenizer {
             inner,
             prompt,
             has_segments: limits.segments > 0,
+            context: limits.context,
         };
         let probe = tokenizer.encode("a")?;
         let segment = probe.types.iter().max().copied().unwrap_or(0) as usize;
@@ -172,9 +175,7 @@ impl SentenceTokenizer {
     pub(in super::super) fn encode(&self, text: &str) -> Result<Tokens, EncoderError> {
         let text = format!("{}{text}", self.prompt);
         let length = text.len();
-        let encoding = self
-            .inner
-            .encode_fast(text, true)
+        let (encoding, is_cut) = encode(&self.inner, &text, true, self.context)
             .map_err(|cause| EncoderError::Tokenize { length, cause })?;
         let types = if self.has_segments {
             encoding.get_type_ids().to_vec()
@@ -185,7 +186,7 @@ impl SentenceTokenizer {
             ids: encoding.get_ids().to_vec(),
             end: encoding.len().saturating_sub(1),
             types,
-            is_cut: !encoding.get_overflowing().is_empty(),
+            is_cut: is_cut || !encoding.get_overflowing().is_empty(),
         })
     }
 

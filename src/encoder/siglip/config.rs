@@ -10,7 +10,7 @@ use candle_transformers::models::siglip::{Config, TextConfig, VisionConfig};
 use serde::Deserialize;
 
 use super::super::EncoderError;
-use super::super::config::read_json;
+use super::super::config::{LARGEST, LARGEST_IMAGE, read_json};
 
 /// `config.json`.
 #[derive(Deserialize)]
@@ -121,6 +121,39 @@ pub(super) fn read(path: &Path) -> Result<Config, EncoderError> {
     if text.max_position_embeddings < 2 {
         let got = text.max_position_embeddings.to_string();
         return unusable("text_config.max_position_embeddings", got, "at least 2");
+    }
+    let sizes = [
+        ("text_config.vocab_size", text.vocab_size, LARGEST),
+        (
+            "text_config.max_position_embeddings",
+            text.max_position_embeddings,
+            LARGEST,
+        ),
+        ("text_config.hidden_size", words.hidden_size, LARGEST),
+        (
+            "text_config.intermediate_size",
+            words.intermediate_size,
+            LARGEST,
+        ),
+        (
+            "text_config.num_hidden_layers",
+            words.num_hidden_layers,
+            LARGEST,
+        ),
+        (
+            "vision_config.intermediate_size",
+            patches.intermediate_size,
+            LARGEST,
+        ),
+        (
+            "vision_config.num_hidden_layers",
+            patches.num_hidden_layers,
+            LARGEST,
+        ),
+        ("vision_config.image_size", vision.image_size, LARGEST_IMAGE),
+    ];
+    if let Some((field, got, _)) = sizes.into_iter().find(|(_, got, most)| got > most) {
+        return unusable(field, got.to_string(), "at most 1048576, of an image 4096");
     }
     if vision.num_channels != 3 {
         let got = vision.num_channels.to_string();

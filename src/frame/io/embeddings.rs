@@ -344,8 +344,10 @@ pub(crate) fn metadata_path(npy: &Path) -> PathBuf {
 
 /// Length of the first vector of a column; 0 if there is none.
 fn first_length(table: &ParquetFile, column: &str) -> Result<usize, FrameError> {
-    for start in (0..table.height()).step_by(FIRST_ROWS) {
-        let rows = start..table.height().min(start + FIRST_ROWS);
+    let first = 0..FIRST_ROWS.min(table.height());
+    // A look at the first rows is quick; after them, row groups are read once each.
+    for rows in [first].into_iter().chain(table.batches(DECODED)) {
+        let start = rows.start;
         let present = Present::of(&table.read(rows, Some(&[column]))?, column)
             .map_err(|error| error.in_file(table.path(), start))?;
         if !present.rows.is_empty() {

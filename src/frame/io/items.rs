@@ -59,6 +59,7 @@ pub fn image_folder(path: impl AsRef<Path>) -> Result<DataFrame, FrameError> {
             Ok(entry) => (!entry.file_type().is_dir() && is_image(entry.path()))
                 .then(|| Ok(entry.into_path())),
             Err(error) if error.loop_ancestor().is_some() => None,
+            Err(error) if leads_nowhere(&error) => None,
             // A dangling link named like a picture is a picture that cannot be read; a closed folder is an error.
             Err(error) => match error.path().filter(|path| is_image(path)) {
                 Some(path) => Some(Ok(path.to_owned())),
@@ -104,6 +105,12 @@ pub fn image_folder(path: impl AsRef<Path>) -> Result<DataFrame, FrameError> {
         columns.push(Column::new("label".into(), folders));
     }
     Ok(DataFrame::new_infer_height(columns)?)
+}
+
+/// Whether an error is about a link to itself or to nothing, which is not named like a picture.
+fn leads_nowhere(error: &walkdir::Error) -> bool {
+    let link = |path: &&Path| path.is_symlink() && !is_image(path);
+    error.path().filter(link).is_some()
 }
 
 /// Whether a path is named like a picture.

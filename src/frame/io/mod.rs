@@ -9,6 +9,7 @@ mod tables;
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::time::SystemTime;
 
 use super::FrameError;
 use crate::whole_file::write_whole;
@@ -29,6 +30,38 @@ fn extension(path: &Path) -> String {
         .unwrap_or_default()
         .to_string_lossy()
         .to_lowercase()
+}
+
+/// What tells whether a file that stays open has been written to.
+#[derive(Debug, PartialEq, Eq)]
+struct Stamp {
+    length: u64,
+    modified: Option<SystemTime>,
+}
+
+impl Stamp {
+    /// Of an open file.
+    ///
+    /// # Errors
+    /// The system does not tell.
+    fn of(file: &File) -> io::Result<Self> {
+        let state = file.metadata()?;
+        Ok(Self {
+            length: state.len(),
+            modified: state.modified().ok(),
+        })
+    }
+
+    /// Refuses a file that is another than it was.
+    ///
+    /// # Errors
+    /// It has been written to, or the system does not tell.
+    fn check(&self, file: &File) -> io::Result<()> {
+        match Stamp::of(file)? == *self {
+            true => Ok(()),
+            false => Err(io::Error::other("the file was changed while it was read")),
+        }
+    }
 }
 
 /// Writes a file whole or not at all; what the system refuses is told with its name.

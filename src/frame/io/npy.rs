@@ -12,7 +12,7 @@ use positioned_io::ReadAt;
 use ndarray::Array2;
 use polars::prelude::DataFrame;
 
-use super::{FrameError, write_file};
+use super::{FrameError, Stamp, write_file};
 use crate::frame::present::Present;
 
 /// Bytes that are converted at once.
@@ -22,6 +22,7 @@ const PIECE: usize = 1 << 16;
 #[derive(Debug)]
 pub(in crate::frame) struct NpyMatrix {
     file: File,
+    stamp: Stamp,
     /// Where the numbers begin, in bytes.
     offset: u64,
     /// Bytes of a number: 2, 4 or 8.
@@ -50,6 +51,7 @@ impl NpyMatrix {
     pub(in crate::frame) fn new(mut file: File, path: &Path) -> Result<Self, FrameError> {
         let failed = |cause| FrameError::io(path, cause);
         let length = file.metadata().map_err(failed)?.len();
+        check_header(&file).map_err(failed)?;
         let header = NpyHeader::from_reader(&mut file).map_err(failed)?;
         let not_a_matrix = || FrameError::NotAMatrix {
             path: path.to_owned(),
@@ -76,6 +78,7 @@ impl NpyMatrix {
             });
         }
         Ok(Self {
+            stamp: Stamp::of(&file).map_err(failed)?,
             file,
             offset,
             size: kind.size_field() as usize,
@@ -92,11 +95,12 @@ impl NpyMatrix {
     /// Reads rows one after the other into `into`, which has `rows.len() * n_columns` places.
     ///
     /// # Errors
-    /// The file has become shorter, or cannot be read any more.
+    /// The file has been changed, or cannot be read any more.
     pub(in crate::frame) fn read(&self, rows: Range<usize>, into: &mut [f32]) -> io::Result<()> {
         let (n_rows, n_columns) = self.dim;
         if !self.is_fortran {
-            return self.read_run(rows.start * n_columns, into);
+            self.read_run(rows.start * n_columns, into)?;
+            return self.stamp.check(&self.file);
         }
         let mut column = vec![0.0; rows.len()];
         for j in 0..n_columns {
@@ -104,7 +108,7 @@ impl NpyMatrix {
             let places = into.iter_mut().skip(j).step_by(n_columns);
             places.zip(&column).for_each(|(place, &x)| *place = x);
         }
-        Ok(())
+        self.stamp.check(&self.file)
     }
 
     /// Reads numbers that lie side by side in the file.
@@ -134,6 +138,48 @@ impl NpyMatrix {
         }
         Ok(())
     }
+}
+
+/// Longest header, and how deeply it may nest: the header's reader takes time that grows exponentially with depth.
+const MAX_HEADER: usize = 1 << 16;
+const MAX_DEPTH: usize = 4;
+
+/// Refuses a header that is not worth reading.
+///
+/// Format: NumPy, `numpy/lib/format.py`: six letters, two bytes of version, the length in two bytes, from version 2 on in four.
+fn check_header(file: &File) -> io::Result<()> {
+    let mut start = [0; 12];
+    file.read_exact_at(0, &mut start)?;
+    let [.., 1, _, low, high, _, _] = start else {
+        let length = u32::from_le_bytes([start[8], start[9], start[10], start[11]]);
+        return check_depth(file, start.len(), length as usize);
+    };
+    check_depth(
+        file,
+        start.len() - 2,
+        u16::from_le_bytes([low, high]).into(),
+    )
+}
+
+fn check_depth(file: &File, start: usize, length: usize) -> io::Result<()> {
+    let unlikely = || io::Error::new(io::ErrorKind::InvalidData, "its header is none of a matrix");
+    if length > MAX_HEADER {
+        return Err(unlikely());
+    }
+    let mut header = vec![0; length];
+    file.read_exact_at(start as u64, &mut header)?;
+    let mut depth = 0_usize;
+    for byte in header {
+        match byte {
+            b'[' | b'(' | b'{' => depth += 1,
+            b']' | b')' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MAX_DEPTH {
+            return Err(unlikely());
+        }
+    }
+    Ok(())
 }
 
 /// Writes a column of embeddings to a `.npy` file of `f32`, shape `(n_samples, dimension)`, whole or not at all. Rows without an

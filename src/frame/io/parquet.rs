@@ -1,18 +1,23 @@
 //! Parquet files, some rows at a time.
 
 use std::fs::File;
+use std::io::{self, BufReader, Cursor};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use polars::io::parquet::metadata::FileMetadataRef;
 use polars::io::parquet::write::BatchedWriter;
 use polars::prelude::*;
+use positioned_io::ReadAt;
 
-use super::{FrameError, write_file};
+use super::tables::in_file;
+use super::{FrameError, Stamp, write_file};
 
 /// A Parquet file, of which nothing but the description has been read.
 pub struct ParquetFile {
     path: PathBuf,
+    file: File,
+    stamp: Stamp,
     schema: Schema,
     metadata: FileMetadataRef,
 }
@@ -25,12 +30,18 @@ impl ParquetFile {
     pub fn open(path: impl AsRef<Path>) -> Result<Self, FrameError> {
         let path = path.as_ref();
         let file = File::open(path).map_err(|cause| FrameError::io(path, cause))?;
-        let mut reader = ParquetReader::new(file);
-        let in_file = |cause| FrameError::table(path, cause);
+        let stamp = Stamp::of(&file).map_err(|cause| FrameError::io(path, cause))?;
+        let (schema, metadata) = in_file(path, || {
+            let mut reader = ParquetReader::new(BufReader::new(&file));
+            let schema = Schema::from_arrow_schema(&*reader.schema()?);
+            Ok((schema, reader.get_metadata()?.clone()))
+        })?;
         Ok(Self {
             path: path.to_owned(),
-            schema: Schema::from_arrow_schema(&*reader.schema().map_err(in_file)?),
-            metadata: reader.get_metadata().map_err(in_file)?.clone(),
+            file,
+            stamp,
+            schema,
+            metadata,
         })
     }
 
@@ -58,14 +69,39 @@ impl ParquetFile {
         rows: Range<usize>,
         columns: Option<&[&str]>,
     ) -> Result<DataFrame, FrameError> {
-        let file = File::open(&self.path).map_err(|cause| FrameError::io(&self.path, cause))?;
-        let mut reader = ParquetReader::new(file)
+        let bytes = self.bytes(&rows, columns);
+        let bytes = bytes.map_err(|cause| FrameError::io(&self.path, cause))?;
+        let mut reader = ParquetReader::new(Cursor::new(bytes))
             .with_slice(Some((rows.start, rows.len())))
             .with_columns(columns.map(|names| names.iter().map(|&name| name.into()).collect()));
         reader.set_metadata(self.metadata.clone());
-        reader
-            .finish()
-            .map_err(|cause| FrameError::table(&self.path, cause))
+        in_file(&self.path, || reader.finish())
+    }
+
+    /// The file as far as these rows and columns need it, zero elsewhere: Polars would map the file into memory, where one that
+    /// shrinks meanwhile ends the process. Pages of zeros that nobody touches take no memory.
+    fn bytes(&self, rows: &Range<usize>, columns: Option<&[&str]>) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; self.stamp.length as usize];
+        let mut start = 0;
+        for group in &self.metadata.row_groups {
+            let end = start + group.num_rows();
+            if start < rows.end && rows.start < end {
+                for chunk in group.parquet_columns() {
+                    let root = chunk.descriptor().path_in_schema.first();
+                    let is_wanted =
+                        |names: &[&str]| root.is_none_or(|root| names.contains(&root.as_str()));
+                    if columns.is_none_or(is_wanted) {
+                        let span = chunk.byte_range();
+                        let part = bytes.get_mut(span.start as usize..span.end as usize);
+                        let part = part.ok_or(io::ErrorKind::UnexpectedEof)?;
+                        self.file.read_exact_at(span.start, part)?;
+                    }
+                }
+            }
+            start = end;
+        }
+        self.stamp.check(&self.file)?;
+        Ok(bytes)
     }
 
     /// Runs of rows that can be read one after the other without waste: whole row groups, put together up to about `rows` rows.

@@ -1,13 +1,14 @@
 //! Tables in the usual formats, told by their extensions.
 
-use std::fs::File;
-use std::io::{BufWriter, Read, Seek};
+use std::fs;
+use std::io::{BufWriter, Cursor};
 use std::num::NonZeroUsize;
 use std::path::Path;
 
 use polars::prelude::*;
 
 use super::{FrameError, ParquetFile, extension, write_file, write_parquet};
+use crate::contained::contained;
 
 /// What a file of Arrow's file format begins with.
 const ARROW_FILE: [u8; 6] = *b"ARROW1";
@@ -23,8 +24,13 @@ pub fn table(path: impl AsRef<Path>) -> Result<DataFrame, FrameError> {
         let file = ParquetFile::open(path)?;
         return file.read(0..file.height(), None);
     }
-    let file = File::open(path).map_err(|cause| FrameError::io(path, cause))?;
-    let separated = |separator: u8, file: File| {
+    // Not mapped into memory, where a file that shrinks meanwhile would end the process.
+    let bytes = fs::read(path).map_err(|cause| FrameError::io(path, cause))?;
+    if let Kind::JsonLines = kind {
+        check_depth(path, &bytes)?;
+    }
+    let file = Cursor::new(bytes);
+    let separated = |separator: u8, file: Cursor<Vec<u8>>| {
         CsvReadOptions::default()
             // Types are those of all lines, not of the first ones.
             .with_infer_schema_length(None)
@@ -32,7 +38,7 @@ pub fn table(path: impl AsRef<Path>) -> Result<DataFrame, FrameError> {
             .into_reader_with_file_handle(file)
             .finish()
     };
-    match kind {
+    let read = || match kind {
         Kind::Csv => separated(b',', file),
         Kind::Tsv => separated(b'\t', file),
         Kind::JsonLines => JsonReader::new(file)
@@ -40,19 +46,54 @@ pub fn table(path: impl AsRef<Path>) -> Result<DataFrame, FrameError> {
             .infer_schema_len(NonZeroUsize::new(usize::MAX))
             .finish(),
         Kind::Arrow | Kind::Parquet => arrow(file),
-    }
-    .map_err(|cause| FrameError::table(path, cause))
+    };
+    in_file(path, read)
 }
 
 /// Reads Arrow's file format, or its stream format, which Hugging Face's datasets are in.
-fn arrow(mut file: File) -> PolarsResult<DataFrame> {
-    let mut start = [0; ARROW_FILE.len()];
-    let is_file = file.read_exact(&mut start).is_ok() && start == ARROW_FILE;
-    file.rewind()?;
-    match is_file {
+fn arrow(file: Cursor<Vec<u8>>) -> PolarsResult<DataFrame> {
+    match file.get_ref().starts_with(&ARROW_FILE) {
         true => IpcReader::new(file).finish(),
         false => IpcStreamReader::new(file).finish(),
     }
+}
+
+/// What Polars reads of a file. On some damaged ones it panics.
+///
+/// # Errors
+/// It cannot be read.
+pub(super) fn in_file<T>(
+    path: &Path,
+    read: impl FnOnce() -> PolarsResult<T>,
+) -> Result<T, FrameError> {
+    let outcome = contained(read);
+    let outcome = outcome.unwrap_or_else(|cause| Err(polars_err!(ComputeError: "{cause}")));
+    outcome.map_err(|cause| FrameError::table(path, cause))
+}
+
+/// How deeply values may nest in JSON lines: Polars reads deeper ones by recursion, and types of them take time.
+const MAX_DEPTH: usize = 32;
+
+/// Refuses JSON lines that nest too deeply.
+fn check_depth(path: &Path, bytes: &[u8]) -> Result<(), FrameError> {
+    let (mut depth, mut is_text, mut is_escaped) = (0_usize, false, false);
+    for &byte in bytes {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = is_text,
+            b'"' => is_text = !is_text,
+            // A text that is not closed ends with its line.
+            b'\n' => (depth, is_text) = (0, false),
+            b'[' | b'{' if !is_text => depth += 1,
+            b']' | b'}' if !is_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MAX_DEPTH {
+            let cause = polars_err!(ComputeError: "values nest more than {MAX_DEPTH} levels deep");
+            return Err(FrameError::table(path, cause));
+        }
+    }
+    Ok(())
 }
 
 /// Whether a path is named like a Parquet file.

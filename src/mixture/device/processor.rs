@@ -21,7 +21,7 @@ pub(super) fn share_out(model: &Model, tile: &Tile, cosines: &Tensor) -> Result<
     };
     // Their resultants are taken on the device.
     let mut sums = Statistics::zeros(k, 0);
-    model.kernel.share_out(&block, &mut shares, &mut sums);
+    model.kernel.share_out(&block, &mut shares, None, &mut sums);
     let masses = sums.masses.into_iter().chain(sums.squares);
     let tensor = |values: Vec<f64>| Tensor::new(values, cosines.device());
     Ok(Shared {

@@ -21,7 +21,9 @@ async (id) => {
     if (axis) Object.assign(axis, { gridcolor: grid, zerolinecolor: grid, linecolor: grid });
   }
   layout.font.color = getComputedStyle(place).color;
-  layout.title = { text: place.dataset.title, x: 0.02 };
+  // A title may hold what users call things, which is no markup.
+  const plain = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+  layout.title = { text: plain(place.dataset.title), x: 0.02 };
   layout.margin.t += 24;
   place.replaceChildren();
   plotly.newPlot(place, data, layout, { responsive: true, displaylogo: false, typesetMath: false });

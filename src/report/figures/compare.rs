@@ -5,7 +5,7 @@ use plotly::layout::Axis;
 use plotly::{Bar, Plot, Scatter};
 
 use super::Figure;
-use super::layout::{HEIGHT, HIGH, component_axis, downwards_axis, heat_map, layout, ticks};
+use super::layout::{HEIGHT, HIGH, component_axis, downwards_axis, heat_map, layout, named, ticks};
 use crate::report::comparison::{Agreement, Comparison};
 use crate::report::summary::Summary;
 use crate::report::{Section, palette, text};
@@ -26,22 +26,27 @@ pub fn criteria(comparison: &Comparison) -> Figure {
         .iter()
         .map(|model| text::for_plotly_line(&model.name, NAME))
         .collect();
+    // By their places: shortened names may be the same.
+    let places: Vec<usize> = (0..names.len()).collect();
     let mut plot = Plot::new();
     for (name, axis, value) in rows {
         let values = comparison.models.iter();
         let values = values.map(|model| value(&model.summary).unwrap_or(f64::NAN));
         plot.add_trace(
-            Scatter::new(names.clone(), values.collect())
+            Scatter::new(ticks(&places), values.collect())
                 .mode(Mode::Markers)
                 .y_axis(axis)
                 .marker(Marker::new().color(palette::colour(0)).size(12))
-                .hover_template(format!("%{{x}}<br>{name} %{{y:.6~g}}<extra></extra>")),
+                .hover_text_array(names.clone())
+                .hover_template(format!(
+                    "%{{hovertext}}<br>{name} %{{y:.6~g}}<extra></extra>"
+                )),
         );
     }
     let [likelihood, bic, silhouette] = rows.map(|(name, ..)| Axis::new().title(name));
     plot.set_layout(
         layout(HIGH)
-            .x_axis(Axis::new().anchor("y"))
+            .x_axis(named(Axis::new(), names).anchor("y"))
             .y_axis(silhouette.domain(&[0.0, 0.28]))
             .y_axis2(bic.domain(&[0.36, 0.64]))
             .y_axis3(likelihood.domain(&[0.72, 1.0])),

@@ -64,6 +64,14 @@ pub(super) fn downwards_axis(n: usize) -> Axis {
         .range(vec![n as f64 - 0.5, -0.5])
 }
 
+/// The axis with categories `0`, `1`, ... that are called by names, of which several may be the same.
+pub(super) fn named(axis: Axis, names: Vec<String>) -> Axis {
+    let places = (0..names.len()).map(|place| place as f64);
+    axis.type_(AxisType::Category)
+        .tick_values(places.collect())
+        .tick_text(names)
+}
+
 pub(super) fn ticks(components: &[usize]) -> Vec<String> {
     components.iter().map(usize::to_string).collect()
 }

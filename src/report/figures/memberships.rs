@@ -7,7 +7,7 @@ use plotly::{Plot, Scatter};
 use super::Figure;
 use super::layout::{
     HEIGHT, LOW, QUIET, component_axis, component_bars, component_matrix, downwards_axis, heat_map,
-    histogram_bars, hover_name, in_order, layout, ticks,
+    histogram_bars, hover_name, in_order, layout, named, ticks,
 };
 use crate::report::summary::{Component, Summary};
 use crate::report::{Section, palette, text};
@@ -104,24 +104,21 @@ pub fn labels(summary: &Summary) -> Option<Figure> {
             summary.components.iter().zip(counts).map(cell).collect()
         });
     let order = in_order(summary);
+    // By their places: shortened labels may be the same.
+    let rows: Vec<usize> = (0..table.labels.len()).collect();
     let height = LABEL_MARGIN + LABEL_ROW * table.labels.len();
     let mut plot = Plot::new();
     plot.add_trace(
-        heat_map(
-            ticks(&order),
-            names.collect(),
-            table.shares.clone(),
-            "share",
-        )
-        .zmin(0.0)
-        .zmax(1.0)
-        .hover_text_matrix(hover.collect())
-        .hover_template("%{hovertext}<br>%{z:.1%} of the component<extra></extra>"),
+        heat_map(ticks(&order), ticks(&rows), table.shares.clone(), "share")
+            .zmin(0.0)
+            .zmax(1.0)
+            .hover_text_matrix(hover.collect())
+            .hover_template("%{hovertext}<br>%{z:.1%} of the component<extra></extra>"),
     );
     plot.set_layout(
         layout(height)
             .x_axis(component_axis(&order))
-            .y_axis(downwards_axis(table.labels.len()).auto_margin(true)),
+            .y_axis(named(downwards_axis(rows.len()), names.collect()).auto_margin(true)),
     );
     Some(Figure {
         height,

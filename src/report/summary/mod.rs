@@ -195,6 +195,21 @@ impl Summary {
             .or(evaluation.train_log_likelihood)
     }
 
+    /// The first of its parts that do not fit together, where a summary comes from a file.
+    pub(super) fn inconsistency(&self) -> Option<&'static str> {
+        let n_components = self.n_components();
+        let items = &self.items;
+        let n_items = items.rows.len();
+        if self.by_weight.len() != n_components || self.by_weight.iter().any(|&k| k >= n_components)
+        {
+            return Some("components");
+        }
+        let are_items = items.names.len() == n_items
+            && items.components.len() == n_items
+            && items.components.iter().all(|&k| k < n_components);
+        (!are_items).then_some("items")
+    }
+
     /// All items that are shown one by one, outside the table.
     pub(super) fn shown_items_mut(&mut self) -> impl Iterator<Item = &mut ShownItem> {
         let of_components = self.components.iter_mut().flat_map(|component| {
