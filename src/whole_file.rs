@@ -17,15 +17,13 @@ const UNFINISHED_PREFIX: &str = ".vmfmix-";
 /// Temporary files that are being written.
 static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
-/// Removes what is being written, before the program is ended.
+/// Removes what is being written, before the program is ended: from here on no file is begun.
 pub(crate) fn remove_unfinished() {
-    for path in UNFINISHED
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .drain(..)
-    {
+    let mut unfinished = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
+    for path in unfinished.drain(..) {
         let _ = fs::remove_file(path);
     }
+    std::mem::forget(unfinished);
 }
 
 /// Removes the temporary files in a folder whose writers were killed: nobody holds their locks any more.
@@ -66,18 +64,23 @@ pub(crate) fn write_whole<E: From<io::Error>>(
         use std::os::unix::fs::PermissionsExt;
         builder.permissions(fs::Permissions::from_mode(MODE));
     }
+    let mut unfinished = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
     let mut file = builder.tempfile_in(folder)?;
+    let name = file.path().to_owned();
+    unfinished.push(name.clone());
+    drop(unfinished);
     // Tells `remove_abandoned` that somebody is writing; where files cannot be locked, it takes none for abandoned.
     let _ = file.as_file().try_lock();
-    let unfinished = || UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
-    unfinished().push(file.path().to_owned());
     let filled = fill(file.as_file_mut());
-    unfinished().retain(|path| path != file.path());
-    filled?;
-    // What the disk had no room for after all is an error here, not a file without its end.
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(io::Error::from)?;
-    Ok(())
+    let finished = filled.and_then(|()| {
+        // What the disk had no room for after all is an error here, not a file without its end.
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(io::Error::from)?;
+        Ok(())
+    });
+    let mut unfinished = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
+    unfinished.retain(|path| *path != name);
+    finished
 }
 
 #[cfg(test)]

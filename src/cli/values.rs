@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use crate::encoder::{EncoderError, PromptTemplate, Tower};
 use crate::mixture::{Annealing, Assignment, Concentration, Criterion, EmptyComponent, InitMethod};
+use crate::vmf::LARGEST_CONCENTRATION;
 use crate::vmf::concentration::Prior;
 
 /// Where a run starts, files not yet read.
@@ -207,8 +208,8 @@ pub(super) fn dimension(text: &str) -> Result<usize, String> {
 
 pub(super) fn concentration(text: &str) -> Result<f64, String> {
     match text.parse() {
-        Ok(kappa) if (0.0..f64::INFINITY).contains(&kappa) => Ok(kappa),
-        _ => Err("give a finite number that is not negative".to_owned()),
+        Ok(kappa) if (0.0..=LARGEST_CONCENTRATION).contains(&kappa) => Ok(kappa),
+        _ => Err(format!("give a number from 0 to {LARGEST_CONCENTRATION:e}")),
     }
 }
 

@@ -4,7 +4,6 @@
 //! little-endian `f32`, then one byte: 1 for a text that lost its tail, else 0.
 
 use std::fs;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -13,6 +12,7 @@ use redb::{Database, ReadOnlyTable, ReadableDatabase, TableDefinition};
 
 use super::EncoderError;
 use super::identity::Key;
+use crate::contained::contained;
 
 const EMBEDDINGS: TableDefinition<'_, Key, &[u8]> = TableDefinition::new("vmfmix embeddings 1");
 
@@ -153,9 +153,8 @@ fn guarded<T>(
     path: &Path,
     work: impl FnOnce() -> Result<T, redb::Error>,
 ) -> Result<T, EncoderError> {
-    let damaged = |_| Err(redb::Error::Corrupted("a page is damaged".to_owned()));
-    catch_unwind(AssertUnwindSafe(work))
-        .unwrap_or_else(damaged)
+    contained(work)
+        .unwrap_or_else(|cause| Err(redb::Error::Corrupted(cause.to_string())))
         .map_err(|cause| match cause {
             redb::Error::DatabaseAlreadyOpen => EncoderError::CacheInUse { path: path.into() },
             cause => EncoderError::Cache {

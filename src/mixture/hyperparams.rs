@@ -11,10 +11,8 @@ use std::sync::Arc;
 use super::kernel::BLOCK_ROWS;
 use super::{Assignment, MixtureError, VonMisesFisherMixture};
 use crate::device::Device;
-
-/// Largest cap on concentrations: in doubles, resultants tell no more.
-const LARGEST_CAP: f64 = 1e12;
 use crate::progress::{Progress, Silent};
+use crate::vmf::LARGEST_CONCENTRATION;
 use crate::vmf::concentration::Prior;
 
 /// Where EM starts.
@@ -99,7 +97,7 @@ pub type OnIteration = Arc<dyn Fn(&VonMisesFisherMixture) + Send + Sync>;
 /// | [`annealing`](Self::annealing) | None | none |
 /// | [`noise_component`](Self::noise_component) | false | none |
 /// | [`prior`](Self::prior) | None | none |
-/// | [`max_concentration`](Self::max_concentration) | 1e6 | cap against duplicated points, at most 1e12 |
+/// | [`max_concentration`](Self::max_concentration) | 1e6 | cap against duplicated points, at most 1e15 |
 /// | [`min_weight`](Self::min_weight) | 0.0 | only what holds no point is empty |
 /// | [`empty_component`](Self::empty_component) | `Reseed` | it starts afresh at a point |
 /// | [`block_size`](Self::block_size) | 1024 | rows that a thread takes at once |
@@ -291,7 +289,7 @@ impl<R> ParamGuard for VonMisesFisherMixtureParams<R> {
         in_range(
             "max_concentration",
             params.max_concentration,
-            f64::MIN_POSITIVE..=LARGEST_CAP,
+            f64::MIN_POSITIVE..=LARGEST_CONCENTRATION,
         )?;
         in_range(
             "min_weight",

@@ -25,9 +25,6 @@ const COARSE: f64 = 5e-5;
 /// errors of `f32` would show.
 const FEW_DIMENSIONS: usize = 64;
 
-/// Units in the last place that a product may be off by.
-const OFF_BY: f64 = 4.0;
-
 /// Nats below the largest within which a logit counts for the likelihood.
 const RELEVANT: f64 = 20.0;
 
@@ -146,11 +143,13 @@ impl<F: Float> Kernel<F> {
         let is_coarse = (largest * epsilon > COARSE && largest > RELEVANT)
             || (is_rounded && scorer.mean_directions.ncols() <= FEW_DIMENSIONS);
         let means = scorer.mean_directions.mapv(F::cast);
+        // Higham (2002), section 3.1: half a unit in the last place for each addition, and for what was rounded before.
+        let off_by = (means.ncols() + 2) as f64 * epsilon / 2.0;
         let along = (&means.mapv(float) * &scorer.mean_directions).sum_axis(Axis(1));
         Self {
             exact: is_coarse.then(|| scorer.mean_directions.clone()),
             slopes: (&scorer.concentrations / &along).to_vec(),
-            slacks: (&scorer.concentrations * (OFF_BY * epsilon)).to_vec(),
+            slacks: (&scorer.concentrations * off_by).to_vec(),
             offsets: scorer.offsets.to_vec(),
             means,
             concentrations: scorer.concentrations.to_vec(),

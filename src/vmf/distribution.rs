@@ -8,6 +8,10 @@ use std::f64::consts::{LN_2, PI};
 use super::bessel::{Ratio, ln_hyp0f1, ln_hyp0f1_scaled};
 use super::concentration;
 
+/// The largest concentration that a distribution may have: points are then within some 1e-7 of their mean, which is as far as
+/// doubles tell.
+pub const LARGEST_CONCENTRATION: f64 = 1e15;
+
 /// Why a von Mises-Fisher distribution cannot be made.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 pub enum VmfError {
@@ -23,8 +27,8 @@ pub enum VmfError {
         /// Euclidean length of the mean.
         got: f64,
     },
-    /// The concentration is negative, infinite or not a number.
-    #[error("the concentration is {got}; give a finite number that is not negative")]
+    /// The concentration is negative, no number, or above [`LARGEST_CONCENTRATION`].
+    #[error("the concentration is {got}; give a number from 0 to {LARGEST_CONCENTRATION:e}")]
     Concentration {
         /// The value given.
         got: f64,
@@ -99,7 +103,7 @@ impl VonMisesFisher {
         if !length.is_finite() || length == 0.0 {
             return Err(VmfError::NoDirection { got: length });
         }
-        if !concentration.is_finite() || concentration < 0.0 {
+        if !(0.0..=LARGEST_CONCENTRATION).contains(&concentration) {
             return Err(VmfError::Concentration { got: concentration });
         }
         let mean = if (length - 1.0).abs() > UNIT_TOLERANCE {
@@ -182,7 +186,7 @@ impl VonMisesFisher {
         });
         let concentration =
             concentration::solve_complement(fitted.dimension(), spread.sum::<f64>() / total);
-        if concentration.is_infinite() {
+        if concentration > LARGEST_CONCENTRATION {
             return Err(VmfError::Identical);
         }
         fitted.concentration = concentration;

@@ -17,7 +17,7 @@ mod radial;
 mod sampling;
 
 pub use distribution::{
-    FisherInformation, VmfError, VonMisesFisher, ln_normaliser, ln_normaliser_scaled,
-    ln_sphere_area,
+    FisherInformation, LARGEST_CONCENTRATION, VmfError, VonMisesFisher, ln_normaliser,
+    ln_normaliser_scaled, ln_sphere_area,
 };
 pub use radial::Radial;

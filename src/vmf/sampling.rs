@@ -143,8 +143,6 @@ struct Envelope {
 
 impl Envelope {
     fn new(dimension: usize, kappa: f64) -> Self {
-        // Beyond it, twice the concentration may overflow; a sample is its mean to the last bit long before.
-        let kappa = kappa.min(1e300);
         let freedom = dimension as f64 - 1.0;
         let b = freedom / (2.0 * kappa + (2.0 * kappa).hypot(freedom));
         let gap = 2.0 * b / (1.0 + b);

@@ -35,6 +35,12 @@ pub const READERS: [(&str, Reader); 9] = [
     ("tokenizer", tokenizer),
 ];
 
+/// Undoes what libFuzzer does at first: end at a panic even where it is caught, and becomes an error. Panics that are not
+/// caught still end it.
+pub fn let_panics_be_caught() {
+    std::panic::set_hook(Box::new(|panic| eprintln!("{panic}")));
+}
+
 /// Pixels of the largest picture that is decoded here.
 const MAX_PIXELS: u64 = 1 << 20;
 

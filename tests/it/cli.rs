@@ -1044,7 +1044,7 @@ fn vmf_computes_one_distribution_an_estimate_or_a_table() {
     assert_eq!(code, Some(1));
     assert_eq!(
         err,
-        "error: standard input, line 2: kappa `-1`: give a finite number that is not negative\n"
+        "error: standard input, line 2: kappa `-1`: give a number from 0 to 1e15\n"
     );
 }
 
