@@ -79,6 +79,8 @@ impl Cli {
     pub fn run(self) -> Result<()> {
         interrupt::listen();
         start_threads()?;
+        // As many files at once as the system allows, not as the shell does; where that fails, fewer will do.
+        let _ = rlimit::increase_nofile_limit(u64::MAX);
         print_no_contained_panic();
         match self.command.unwrap_or(Command::Fit(Box::new(self.fit))) {
             Command::Fit(args) => fit::run(&args),

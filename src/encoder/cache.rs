@@ -206,7 +206,7 @@ mod tests {
         let _held = filled(&path);
         let error = EmbeddingCache::open(&path).unwrap_err().to_string();
         let expected = format!(
-            "the cache {} is held open by another process; wait until that has ended, or give another file",
+            "the cache {} is held open by another vmfmix; wait until it has ended, or give another file",
             path.display()
         );
         assert_eq!(error, expected);

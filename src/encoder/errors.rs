@@ -383,7 +383,7 @@ pub enum EncoderError {
 
     /// A cache that is open elsewhere.
     #[error(
-        "the cache {} is held open by another process; wait until that has ended, or give another file",
+        "the cache {} is held open by another vmfmix; wait until it has ended, or give another file",
         path.display()
     )]
     CacheInUse {

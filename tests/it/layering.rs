@@ -95,6 +95,7 @@ const LAYERS: [(&str, usize, &[&str]); 15] = [
             "clap_complete",
             "ctrlc",
             "glob",
+            "rlimit",
             "sysinfo",
         ],
     ),

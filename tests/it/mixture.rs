@@ -5,10 +5,11 @@ use linfa::{DatasetBase, ParamGuard};
 use ndarray::{Array1, Array2, Axis, array, concatenate, s};
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256Plus;
+use serde_json::Value;
 use vmfmix::mixture::metrics::{
     adjusted_rand_index, cosine_silhouette, normalized_mutual_information,
 };
-use vmfmix::mixture::{MixtureError, VonMisesFisherMixture, Warning};
+use vmfmix::mixture::{InitMethod, MixtureError, VonMisesFisherMixture, Warning};
 use vmfmix::vmf::VonMisesFisher;
 use vmfmix::vmf::concentration::{mean_resultant_length, standard_error};
 
@@ -336,4 +337,60 @@ fn a_collapsed_fit_is_the_likeliest_single_distribution() {
     assert_eq!(collapsed.n_components(), 1);
     let score = |model: &VonMisesFisherMixture| model.score(points.view()).unwrap();
     assert!((score(&collapsed) - score(&one)).abs() < 1e-12);
+}
+
+/// One EM step under sample weights from 1e-12 to 1e12, against mpmath (`tests/torture/weighted.py`).
+#[test]
+fn sample_weights_of_any_size_give_the_step_of_fifty_digits() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/torture/weights.json");
+    let fixture: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let numbers = |value: &Value| -> Vec<f64> { serde_json::from_value(value.clone()).unwrap() };
+    let matrix = |value: &Value| {
+        let rows: Vec<Vec<f64>> = serde_json::from_value(value.clone()).unwrap();
+        Array2::from_shape_vec((rows.len(), rows[0].len()), rows.concat()).unwrap()
+    };
+    let rows = matrix(&fixture["rows"]).mapv(|x| x as f32);
+    let start: VonMisesFisherMixture = serde_json::from_value(fixture["start"].clone()).unwrap();
+    let near = |got: f64, expected: f64| (got - expected).abs() < 1e-8 * expected.abs().max(1.0);
+    for case in fixture["cases"].as_array().unwrap() {
+        let weights: Array1<f32> = numbers(&case["weights"])
+            .into_iter()
+            .map(|w| w as f32)
+            .collect();
+        let data = DatasetBase::from(rows.view()).with_weights(weights);
+        let model = VonMisesFisherMixture::params(start.n_components())
+            .init_method(InitMethod::Model(Box::new(start.clone())))
+            .n_runs(1)
+            .max_n_iterations(1)
+            .fit(&data)
+            .unwrap();
+        let name = &case["name"];
+        assert!(
+            near(
+                model.log_likelihood(),
+                case["log_likelihood_after"].as_f64().unwrap()
+            ),
+            "{name}"
+        );
+        let after = &case["after"];
+        let pairs = [
+            (model.weights().to_vec(), numbers(&after["weights"])),
+            (
+                model.concentrations().to_vec(),
+                numbers(&after["concentrations"]),
+            ),
+            (
+                model.mean_directions().iter().copied().collect(),
+                matrix(&after["mean_directions"])
+                    .into_raw_vec_and_offset()
+                    .0,
+            ),
+        ];
+        for (got, expected) in pairs {
+            assert!(
+                got.iter().zip(&expected).all(|(&a, &b)| near(a, b)),
+                "{name}: {got:?} {expected:?}"
+            );
+        }
+    }
 }

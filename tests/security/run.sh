@@ -17,7 +17,7 @@ if has cargo-deny; then
     run=1
     cargo deny check bans licenses sources
     # The database comes from the network, and is no fault of ours where that is not there.
-    if cargo deny fetch db 2>/dev/null; then
+    if timeout 60 cargo deny fetch db 2>/dev/null; then
         cargo deny check advisories
         if has cargo-audit; then cargo audit; else left_out "cargo audit: it cannot be installed"; fi
     else

@@ -32,7 +32,7 @@ fn extension(path: &Path) -> String {
         .to_lowercase()
 }
 
-/// What tells whether a file that stays open has been written to.
+/// What tells whether a file has been written to.
 #[derive(Debug, PartialEq, Eq)]
 struct Stamp {
     length: u64,

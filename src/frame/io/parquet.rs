@@ -16,7 +16,6 @@ use super::{FrameError, Stamp, write_file};
 /// A Parquet file, of which nothing but the description has been read.
 pub struct ParquetFile {
     path: PathBuf,
-    file: File,
     stamp: Stamp,
     schema: Schema,
     metadata: FileMetadataRef,
@@ -38,7 +37,6 @@ impl ParquetFile {
         })?;
         Ok(Self {
             path: path.to_owned(),
-            file,
             stamp,
             schema,
             metadata,
@@ -81,6 +79,8 @@ impl ParquetFile {
     /// The file as far as these rows and columns need it, zero elsewhere: Polars would map the file into memory, where one that
     /// shrinks meanwhile ends the process. Pages of zeros that nobody touches take no memory.
     fn bytes(&self, rows: &Range<usize>, columns: Option<&[&str]>) -> io::Result<Vec<u8>> {
+        let file = File::open(&self.path)?;
+        self.stamp.check(&file)?;
         let mut bytes = vec![0; self.stamp.length as usize];
         let mut start = 0;
         for group in &self.metadata.row_groups {
@@ -94,13 +94,13 @@ impl ParquetFile {
                         let span = chunk.byte_range();
                         let part = bytes.get_mut(span.start as usize..span.end as usize);
                         let part = part.ok_or(io::ErrorKind::UnexpectedEof)?;
-                        self.file.read_exact_at(span.start, part)?;
+                        file.read_exact_at(span.start, part)?;
                     }
                 }
             }
             start = end;
         }
-        self.stamp.check(&self.file)?;
+        self.stamp.check(&file)?;
         Ok(bytes)
     }
 
