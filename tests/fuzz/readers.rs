@@ -13,7 +13,7 @@ use std::sync::LazyLock;
 
 use clap::Parser;
 use vmfmix::cli::Cli;
-use vmfmix::encoder::{self, DecodeOptions, Device, EmbeddingCache, Picture, Preprocessing};
+use vmfmix::encoder::{self, DecodeOptions, Device, Picture, Preprocessing};
 use vmfmix::frame::io;
 use vmfmix::mixture::VonMisesFisherMixture;
 use vmfmix::ndarray::Array2;
@@ -23,9 +23,8 @@ use vmfmix::report::{Comparison, Summary};
 pub type Reader = fn(&[u8]);
 
 /// All of them, by the names of their fuzz targets.
-pub const READERS: [(&str, Reader); 9] = [
+pub const READERS: [(&str, Reader); 8] = [
     ("arguments", arguments),
-    ("cache", cache),
     ("checkpoint", checkpoint),
     ("config", config),
     ("model", model),
@@ -34,12 +33,6 @@ pub const READERS: [(&str, Reader); 9] = [
     ("table", table),
     ("tokenizer", tokenizer),
 ];
-
-/// Undoes what libFuzzer does at first: end at a panic even where it is caught, and becomes an error. Panics that are not
-/// caught still end it.
-pub fn let_panics_be_caught() {
-    std::panic::set_hook(Box::new(|panic| eprintln!("{panic}")));
-}
 
 /// Pixels of the largest picture that is decoded here.
 const MAX_PIXELS: u64 = 1 << 20;
@@ -173,21 +166,6 @@ pub fn arguments(bytes: &[u8]) {
     use std::os::unix::ffi::OsStrExt;
     let given = bytes.split(|byte| *byte == 0).map(OsStr::from_bytes);
     let _ = Cli::try_parse_from([OsStr::new("vmfmix")].into_iter().chain(given));
-}
-
-/// A file of remembered embeddings in which some bytes have changed: three tell where, and the fourth to what.
-pub fn cache(bytes: &[u8]) {
-    static SOUND: LazyLock<Vec<u8>> = LazyLock::new(|| {
-        let path = SCRATCH.join("sound.redb");
-        drop(EmbeddingCache::open(&path).unwrap());
-        fs::read(path).unwrap()
-    });
-    let mut file = SOUND.clone();
-    for &[low, middle, high, byte] in bytes.as_chunks().0 {
-        let at = u32::from_le_bytes([low, middle, high, 0]) as usize % file.len();
-        file[at] = byte;
-    }
-    drop(EmbeddingCache::open(written("cache.redb", &file)));
 }
 
 /// An archive such as `torch.save` writes, with this program.
