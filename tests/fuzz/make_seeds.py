@@ -1,4 +1,5 @@
-"""What fuzzers start from: small sound files of every kind, in `tests/fuzz/seeds`.
+"""What fuzzers start from: small sound files of every kind, in `tests/fuzz/seeds`; and what once went wrong, named for it, in
+`tests/fuzz/found`.
 
     pip install numpy pillow pyarrow safetensors
     python tests/fuzz/make_seeds.py VMFMIX
@@ -7,6 +8,7 @@ where VMFMIX is a built program. The first byte of most files chooses the format
 """
 
 import io
+import json
 import subprocess
 import sys
 import tempfile
@@ -27,8 +29,8 @@ SENTENCE = PROJECT / "tests" / "fixtures" / "sentence"
 PICKLES = PROJECT / "tests" / "fixtures" / "pickles"
 
 
-def seed(reader, name, data, kind=None):
-    folder = HERE / "seeds" / reader
+def seed(reader, name, data, kind=None, among="seeds"):
+    folder = HERE / among / reader
     folder.mkdir(parents=True, exist_ok=True)
     first = b"" if kind is None else bytes([kind])
     (folder / name).write_bytes(first + data)
@@ -170,9 +172,67 @@ def arguments():
         seed("arguments", name, words.replace(" ", "\0").encode())
 
 
+def found():
+    """Files that made the program panic, hang, or take all memory."""
+
+    def bad(reader, name, data, kind=None):
+        seed(reader, name, data, kind, among="found")
+
+    # Copied at each level, these are 2^34 values; freed by recursion, 100,000 levels exhaust the stack.
+    bad("checkpoint", "values-that-double.pkl", b"]q\0" + b"h\0h\0\x86q\0" * 34 + b".", 2)
+    bad("checkpoint", "tuples-in-tuples.pkl", b")" + b"\x85" * 60_000 + b".", 2)
+    name = b"a" * 40_000 + b"Storage"
+    names = b"X\x05\0\0\0torchq\0X" + len(name).to_bytes(4, "little") + name + b"q\x01"
+    bad("checkpoint", "a-long-name-again-and-again.pkl", names + b"h\0h\x01\x93" * 5000 + b".", 2)
+    header = b'{"a": {"dtype": "F32", "shape": [4611686018427387904, 4], "data_offsets": [0, 0]}}'
+    bad("checkpoint", "a-shape-that-overflows.safetensors", len(header).to_bytes(8, "little") + header, 0)
+    model = dict(n_components=2, dimension=3, weights=[0.5, 0.5], mean_directions=[[1, 0, 0], [0, 1, 0]], concentrations=[10, 20])
+    model["convergence"] = dict(converged=True, n_iterations=1, log_likelihoods=[-1.0], warnings=[])
+    for name, change in {
+        "a-dimension-of-10^15": dict(dimension=10**15),
+        "a-dimension-of-2^62": dict(dimension=2**62),
+        "no-components": dict(n_components=0, weights=[1.0], mean_directions=[], concentrations=[]),
+        "a-concentration-of-10^308": dict(concentrations=[1e308, 10]),
+    }.items():
+        bad("model", f"{name}.json", json.dumps(model | change).encode())
+    report = json.loads((HERE / "seeds" / "model" / "report.json").read_text())
+    bad("model", "a-report-without-components.json", json.dumps(report | dict(components=[])).encode())
+    bad("model", "a-component-that-is-not-there.json", json.dumps(report | dict(by_weight=[2**40, 0])).encode())
+    for name, header in {
+        "lists-in-lists.npy": b"{'descr': " + b"[" * 30 + b"'<f4'" + b"]" * 30 + b", 'fortran_order': False, 'shape': (1, 1), }\n",
+        "rows-of-10^18.npy": b"{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000000000000, 3), }\n",
+    }.items():
+        bad("npy", name, b"\x93NUMPY\x01\0" + len(header).to_bytes(2, "little") + header)
+    bad("table", "objects-in-objects.jsonl", b'{"a":' * 3000 + b"1" + b"}" * 3000 + b"\n", 2)
+    bad("table", "lists-in-lists.jsonl", b"[" * 60_000 + b"\n", 2)
+    bert = json.loads((SENTENCE / "bert" / "tokenizer.json").read_text())
+    for name, change in {
+        "texts-ten-times-longer-nine-times.json": dict(
+            normalizer=dict(type="Sequence", normalizers=[dict(type="Replace", pattern=dict(String="a"), content="a" * 10)] * 9)
+        ),
+        "an-empty-prefix.json": dict(normalizer=dict(type="Prepend", prepend="")),
+        "a-special-token-that-is-not-there.json": dict(
+            post_processor=dict(
+                type="TemplateProcessing",
+                single=[dict(SpecialToken=dict(id="[NO]", type_id=0)), dict(Sequence=dict(id="A", type_id=0))],
+                pair=[],
+                special_tokens={},
+            )
+        ),
+    }.items():
+        bad("tokenizer", name, json.dumps(bert | change).encode(), 2)
+    out = io.BytesIO()
+    Image.fromarray(np.zeros((64, 64), dtype=np.uint8)).save(out, "jpeg", progressive=True)
+    picture = out.getvalue()
+    scan = picture[picture.rindex(b"\xff\xda") : -2]
+    bad("picture", "a-thousand-scans.jpeg", picture[:-2] + scan * 1000 + picture[-2:])
+    bad("picture", "a-gif-of-13000-x-13000.gif", b"GIF89a\xc8\x32\xc8\x32\x80\0\0\0\0\0\xff\xff\xff,\0\0\0\0\xc8\x32\xc8\x32\0\x02\0;")
+
+
 if __name__ == "__main__":
     pictures()
     models()
     tables()
     mixtures(str(Path(sys.argv[1]).resolve()))
     arguments()
+    found()
