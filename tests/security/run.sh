@@ -15,10 +15,10 @@ has() { command -v "$1" >/dev/null || cargo install "$1" --locked --quiet; }
 
 if has cargo-deny; then
     run=1
-    cargo deny check bans licenses sources
+    cargo deny --workspace check bans licenses sources
     # The database comes from the network, and is no fault of ours where that is not there.
     if timeout 60 cargo deny fetch db 2>/dev/null; then
-        cargo deny check advisories
+        cargo deny --workspace check advisories
         if has cargo-audit; then cargo audit; else left_out "cargo audit: it cannot be installed"; fi
     else
         left_out "advisories: the database of RustSec cannot be fetched"
