@@ -235,7 +235,7 @@ impl<'a> ReportBuilder<'a> {
         let rows = compute::stratified(&analysed.members, self.max_items, &mut rng);
         let items = compute::items(&analysed, rows);
         let maps = match wants(Section::Map) {
-            true => compute::maps(&analysed, &items, self.limits, self.seed),
+            true => compute::maps(&analysed, &items, self.limits, self.seed)?,
             false => Vec::new(),
         };
         step();

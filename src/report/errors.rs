@@ -82,6 +82,9 @@ pub enum ReportError {
     /// A page could not be rendered.
     #[error("could not render a page of the report")]
     Page(#[from] askama::Error),
+    /// The thread that finds neighbourhoods could not be started.
+    #[error("a thread could not be started ({0}); allow more memory and processes")]
+    Thread(#[from] rayon::ThreadPoolBuildError),
     /// A figure could not be drawn.
     #[error("could not draw a figure: {reason}")]
     Plot {

@@ -9,7 +9,6 @@ use std::fs;
 use std::io::{Cursor, Write};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
 
 use clap::Parser;
 use vmfmix::cli::Cli;
@@ -182,7 +181,7 @@ fn archive(program: &[u8]) -> Vec<u8> {
 
 /// Loads the model in a folder of the project with one file replaced, and embeds what it can.
 fn load(base: &str, file: &str, bytes: &[u8]) {
-    let folder = SCRATCH.join(base.rsplit('/').next().unwrap());
+    let folder = scratch().join(base.rsplit('/').next().unwrap());
     let _ = fs::remove_dir_all(&folder);
     link(&project().join(base), &folder);
     let path = folder.join(file);
@@ -212,17 +211,18 @@ fn link(from: &Path, to: &Path) {
 }
 
 fn written(name: &str, bytes: &[u8]) -> PathBuf {
-    let path = SCRATCH.join(name);
+    let path = scratch().join(name);
     fs::write(&path, bytes).unwrap();
     path
 }
 
-/// A folder of this process for files.
-static SCRATCH: LazyLock<PathBuf> = LazyLock::new(|| {
-    let folder = std::env::temp_dir().join(format!("vmfmix-fuzz-{}", std::process::id()));
+/// The folder of this thread for files.
+pub fn scratch() -> PathBuf {
+    let (process, thread) = (std::process::id(), std::thread::current().id());
+    let folder = std::env::temp_dir().join(format!("vmfmix-fuzz-{process}-{thread:?}"));
     fs::create_dir_all(&folder).unwrap();
     folder
-});
+}
 
 /// The project's folder, of which this package is a part.
 fn project() -> &'static Path {

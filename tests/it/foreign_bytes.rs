@@ -10,7 +10,7 @@ use rand_xoshiro::Xoshiro256Plus;
 #[path = "../fuzz/readers.rs"]
 mod readers;
 
-use readers::{READERS, Reader};
+use readers::{READERS, Reader, scratch};
 
 /// Damaged copies of each file.
 const COPIES: u64 = 30;
@@ -53,6 +53,7 @@ fn every_reader_takes_damaged_files() {
             (0..COPIES).for_each(|seed| reader(&damaged(&bytes, seed)));
         }
     }
+    fs::remove_dir_all(scratch()).unwrap();
 }
 
 /// Each file is named for what once went wrong.
@@ -64,4 +65,5 @@ fn what_fuzzers_found_is_mended() {
             .iter()
             .for_each(|path| read(&fs::read(path).unwrap()));
     }
+    fs::remove_dir_all(scratch()).unwrap();
 }

@@ -7,6 +7,7 @@ use rand_xoshiro::Xoshiro256Plus;
 use super::neighbourhoods::neighbourhoods;
 use super::projection::Projection;
 use super::{Analysed, by_component, rounded, stratified};
+use crate::report::ReportError;
 use crate::report::summary::{Items, Map, MapKind};
 
 /// Rows of the sample to which principal axes are fitted.
@@ -32,7 +33,15 @@ pub(crate) struct Limits {
 }
 
 /// The maps of these items.
-pub(crate) fn maps(analysed: &Analysed<'_>, items: &Items, limits: Limits, seed: u64) -> Vec<Map> {
+///
+/// # Errors
+/// [`ReportError::Thread`].
+pub(crate) fn maps(
+    analysed: &Analysed<'_>,
+    items: &Items,
+    limits: Limits,
+    seed: u64,
+) -> Result<Vec<Map>, ReportError> {
     let mut rng = Xoshiro256Plus::seed_from_u64(seed);
     let k = analysed.model.n_components();
     let members = by_component(items.components.iter().copied(), k);
@@ -76,7 +85,7 @@ pub(crate) fn maps(analysed: &Analysed<'_>, items: &Items, limits: Limits, seed:
         let of_chosen = chosen.iter().map(|&at| items.components[at]);
         let places = stratified(&by_component(of_chosen, k), limits.tsne, &mut rng);
         let near = coordinates.select(Axis(0), &places);
-        if let Some(found) = neighbourhoods(near.view()) {
+        if let Some(found) = neighbourhoods(near.view())? {
             let chosen = places.iter().map(|&place| chosen[place]).collect();
             out.push(map(
                 MapKind::Tsne,
@@ -87,7 +96,7 @@ pub(crate) fn maps(analysed: &Analysed<'_>, items: &Items, limits: Limits, seed:
             ));
         }
     }
-    out
+    Ok(out)
 }
 
 /// The mean directions on their first three axes.

@@ -9,8 +9,8 @@
 
 use bhtsne::{Neighbor, tSNE};
 use ndarray::{Array2, ArrayView1, ArrayView2};
-use rayon::ThreadPoolBuilder;
 use rayon::prelude::*;
+use rayon::{ThreadPoolBuildError, ThreadPoolBuilder};
 
 /// Neighbours that count, roughly, how many are looked at for each of those, and how roughly far points are summed.
 const PERPLEXITY: f64 = 30.0;
@@ -22,20 +22,25 @@ const START: f64 = 1e-4;
 
 /// The places of points given by their coordinates on principal axes, shape `(n_points, n_axes)`: shape `(n_points, 2)`, the
 /// largest coordinate 1. `None` where the points are all one.
-pub(crate) fn neighbourhoods(points: ArrayView2<'_, f64>) -> Option<Array2<f64>> {
+///
+/// # Errors
+/// No thread can be started.
+pub(crate) fn neighbourhoods(
+    points: ArrayView2<'_, f64>,
+) -> Result<Option<Array2<f64>>, ThreadPoolBuildError> {
     let n = points.nrows();
     let perplexity = PERPLEXITY.min((n as f64 - 1.0) / NEIGHBOURS);
     let neighbours = neighbours(points, (NEIGHBOURS * perplexity) as usize);
     let spread = points.column(0).std(0.0);
     if spread.is_nan() || spread <= 0.0 {
-        return None;
+        return Ok(None);
     }
     let start = points.rows().into_iter();
     let start: Vec<f64> = start
         .flat_map(|row| [row[0], row[1]].map(|x| START * x / spread))
         .collect();
     let rows: Vec<ArrayView1<'_, f64>> = points.rows().into_iter().collect();
-    let pool = ThreadPoolBuilder::new().num_threads(1).build().ok()?;
+    let pool = ThreadPoolBuilder::new().num_threads(1).build()?;
     let found = pool.install(|| {
         let mut map = tSNE::<f64, ArrayView1<'_, f64>, 2>::new(&rows);
         map.perplexity(perplexity)
@@ -45,8 +50,8 @@ pub(crate) fn neighbourhoods(points: ArrayView2<'_, f64>) -> Option<Array2<f64>>
             .embedding()
     });
     let largest = found.iter().fold(0.0_f64, |most, x| most.max(x.abs()));
-    let found = Array2::from_shape_vec((n, 2), found).ok()?;
-    (largest > 0.0 && largest.is_finite()).then(|| found / largest)
+    let found = Array2::from_shape_vec((n, 2), found).expect("two coordinates for each point");
+    Ok((largest > 0.0 && largest.is_finite()).then(|| found / largest))
 }
 
 /// For each point so many others, nearest first.
@@ -83,7 +88,7 @@ mod tests {
 
     #[test]
     fn neighbours_of_two_groups_stay_together() {
-        let found = neighbourhoods(two_groups().view()).unwrap();
+        let found = neighbourhoods(two_groups().view()).unwrap().unwrap();
         let mean = |rows: std::ops::Range<usize>| {
             let n = rows.len() as f64;
             rows.fold(array![0.0, 0.0], |sum, i| sum + found.row(i)) / n
@@ -98,11 +103,12 @@ mod tests {
     #[test]
     fn the_same_points_give_the_same_map() {
         let points = two_groups();
-        assert_eq!(neighbourhoods(points.view()), neighbourhoods(points.view()));
+        let again = || neighbourhoods(points.view()).unwrap();
+        assert_eq!(again(), again());
     }
 
     #[test]
     fn points_that_are_all_one_have_no_map() {
-        assert_eq!(neighbourhoods(Array2::zeros((60, 5)).view()), None);
+        assert_eq!(neighbourhoods(Array2::zeros((60, 5)).view()).unwrap(), None);
     }
 }
