@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tempfile::Builder;
 
@@ -17,13 +17,17 @@ const UNFINISHED_PREFIX: &str = ".vmfmix-";
 /// Temporary files that are being written.
 static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
+fn unfinished() -> MutexGuard<'static, Vec<PathBuf>> {
+    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Removes what is being written, before the program is ended: from here on no file is begun.
 pub(crate) fn remove_unfinished() {
-    let mut unfinished = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
-    for path in unfinished.drain(..) {
+    let mut list = unfinished();
+    for path in list.drain(..) {
         let _ = fs::remove_file(path);
     }
-    std::mem::forget(unfinished);
+    std::mem::forget(list);
 }
 
 /// Removes the temporary files in a folder whose writers were killed: nobody holds their locks any more.
@@ -64,11 +68,11 @@ pub(crate) fn write_whole<E: From<io::Error>>(
         use std::os::unix::fs::PermissionsExt;
         builder.permissions(fs::Permissions::from_mode(MODE));
     }
-    let mut unfinished = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut list = unfinished();
     let mut file = builder.tempfile_in(folder)?;
     let name = file.path().to_owned();
-    unfinished.push(name.clone());
-    drop(unfinished);
+    list.push(name.clone());
+    drop(list);
     // Tells `remove_abandoned` that somebody is writing; where files cannot be locked, it takes none for abandoned.
     let _ = file.as_file().try_lock();
     let filled = fill(file.as_file_mut());
@@ -78,8 +82,7 @@ pub(crate) fn write_whole<E: From<io::Error>>(
         file.persist(path).map_err(io::Error::from)?;
         Ok(())
     });
-    let mut unfinished = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
-    unfinished.retain(|path| *path != name);
+    unfinished().retain(|path| *path != name);
     finished
 }
 

@@ -57,6 +57,9 @@ pub(super) enum Flaw {
     Damaged(&'static str),
 }
 
+/// A program that takes more from the stack than there is.
+const NOT_THERE: Flaw = Flaw::Damaged("its program takes what is not there");
+
 /// The values that a program made.
 pub(super) struct Program {
     values: Vec<Value>,
@@ -166,7 +169,7 @@ impl Machine<'_> {
             0x85..=0x87 => {
                 let count = usize::from(opcode - 0x84);
                 let below = self.stack.len().checked_sub(count);
-                let below = below.ok_or(Flaw::Damaged("its program takes what is not there"))?;
+                let below = below.ok_or(NOT_THERE)?;
                 let items = self.stack.split_off(below);
                 self.push(Value::Sequence(items));
             }
@@ -253,9 +256,7 @@ impl Machine<'_> {
     }
 
     fn pop(&mut self) -> Result<Id, Flaw> {
-        self.stack
-            .pop()
-            .ok_or(Flaw::Damaged("its program takes what is not there"))
+        self.stack.pop().ok_or(NOT_THERE)
     }
 
     fn pop_to_mark(&mut self) -> Result<Vec<Id>, Flaw> {
@@ -274,16 +275,16 @@ impl Machine<'_> {
         }
     }
 
-    /// The value on top of the stack, to be changed.
-    fn top(&mut self) -> Result<&mut Value, Flaw> {
-        let top = self.stack.last();
-        let top = *top.ok_or(Flaw::Damaged("its program takes what is not there"))?;
-        Ok(&mut self.values[top])
+    /// The value on top of the stack.
+    fn top(&self) -> Result<Id, Flaw> {
+        let top = self.stack.last().copied();
+        top.ok_or(NOT_THERE)
     }
 
     /// Puts keys and values, which alternate, into the dictionary on top.
     fn set(&mut self, items: Vec<Id>) -> Result<(), Flaw> {
-        let Value::Dict(entries) = self.top()? else {
+        let top = self.top()?;
+        let Value::Dict(entries) = &mut self.values[top] else {
             return Err(Flaw::Damaged(
                 "its program takes something for a dictionary",
             ));
@@ -296,7 +297,8 @@ impl Machine<'_> {
     }
 
     fn append(&mut self, items: Vec<Id>) -> Result<(), Flaw> {
-        let Value::Sequence(sequence) = self.top()? else {
+        let top = self.top()?;
+        let Value::Sequence(sequence) = &mut self.values[top] else {
             return Err(Flaw::Damaged("its program takes something for a list"));
         };
         sequence.extend(items);
@@ -304,10 +306,7 @@ impl Machine<'_> {
     }
 
     fn remember(&mut self, key: u32) -> Result<(), Flaw> {
-        let top = *self
-            .stack
-            .last()
-            .ok_or(Flaw::Damaged("its program takes what is not there"))?;
+        let top = self.top()?;
         self.memo.insert(key, top);
         Ok(())
     }
