@@ -197,12 +197,11 @@ pub(super) fn predict(args: &PredictArgs, scheduler: &str) -> Result<()> {
 }
 
 /// Fits on the cluster of a scheduler.
-pub(super) fn fit(args: &FitArgs, scheduler: &str) -> Result<()> {
+pub(super) fn fit(args: &FitArgs, scheduler: &str, output: &OutputFolder) -> Result<()> {
     ensure!(
         !args.needs_memory() && !matches!(args.mixture.init_method, Start::Labels(_)),
         "a cluster fits one number of components, neither centred nor labelled: leave --select, --center-by-modality, --zero-shot-labels and --init-method labels=FILE out"
     );
-    let output = OutputFolder::new(&args.output.output_dir)?;
     let checkpoint = output.path().join(CHECKPOINT);
     let progress = listener(args.data.items.quiet);
     let (place, column) = (embeddings(&args.data)?, &args.cluster.embedding_column);

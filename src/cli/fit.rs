@@ -22,7 +22,7 @@ pub(super) fn run(args: &FitArgs) -> Result<()> {
     let output = OutputFolder::new(&args.output.output_dir)?;
     #[cfg(feature = "ballista")]
     if let Some(scheduler) = &args.cluster.cluster {
-        return super::cluster::fit(args, scheduler);
+        return super::cluster::fit(args, scheduler, &output);
     }
     args.data.items.announce_device()?;
     let progress = listener(args.data.items.quiet);
