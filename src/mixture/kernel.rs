@@ -84,10 +84,10 @@ pub(super) struct Kernel<F> {
     /// The concentrations divided by what rounding has made of the means along themselves.
     slopes: Vec<f64>,
     /// What a logit may be off by, because of the product in it.
-    slacks: Vec<f64>,
-    offsets: Vec<f64>,
+    pub slacks: Vec<f64>,
+    pub offsets: Vec<f64>,
     /// The offsets less the concentrations.
-    pub constants: Vec<f64>,
+    constants: Vec<f64>,
     pub assignment: Assignment,
     pub inverse_temperature: f64,
     pub seed: u64,

@@ -24,7 +24,9 @@ pub(super) struct Parameters {
     /// `(k)`.
     concentrations: Tensor,
     /// `(k)`.
-    constants: Tensor,
+    offsets: Tensor,
+    /// `(k)`.
+    slacks: Tensor,
 }
 
 impl Parameters {
@@ -33,25 +35,30 @@ impl Parameters {
         Ok(Parameters {
             exact: exact.map(|means| matrix(means, device)).transpose()?,
             concentrations: Tensor::new(kernel.concentrations.as_slice(), device)?,
-            constants: Tensor::new(kernel.constants.as_slice(), device)?,
+            offsets: Tensor::new(kernel.offsets.as_slice(), device)?,
+            slacks: Tensor::new(kernel.slacks.as_slice(), device)?,
         })
     }
 }
 
 /// Shares the rows of a tile out among the components.
 pub(super) fn share_out(model: &Model, tile: &Tile, cosines: &Tensor) -> Result<Shared> {
-    match cosines.dtype() {
-        DType::F32 => share_out_as::<f32>(model, tile, cosines, "f32"),
-        _ => share_out_as::<f64>(model, tile, cosines, "f64"),
+    match (cosines.dtype(), &model.parameters.exact) {
+        (DType::F32, None) => share_out_as::<f32, f32>(model, tile, cosines, ["f32", "f32"]),
+        (DType::F32, Some(_)) => {
+            share_out_as::<f32, f64>(model, tile, cosines, ["f32_exact", "f64"])
+        }
+        _ => share_out_as::<f64, f64>(model, tile, cosines, ["f64", "f64"]),
     }
 }
 
+/// From cosines in `T` to shares in `S`, by the variants of `share` and of `weigh` for these.
 #[expect(unsafe_code, reason = "kernels take what they are given")]
-fn share_out_as<T: CudaDType + DeviceRepr>(
+fn share_out_as<T: CudaDType + DeviceRepr, S: CudaDType + DeviceRepr>(
     model: &Model,
     tile: &Tile,
     cosines: &Tensor,
-    suffix: &str,
+    [share, weigh]: [&str; 2],
 ) -> Result<Shared> {
     let device = cosines.device().as_cuda_device()?;
     let (n, k) = cosines.dims2()?;
@@ -59,7 +66,7 @@ fn share_out_as<T: CudaDType + DeviceRepr>(
     // SAFETY: `share` and `weigh` write every element of the three before anything reads them.
     let (mut shares, mut log_likelihoods, mut masses) = unsafe {
         (
-            device.alloc::<T>(n * k)?,
+            device.alloc::<S>(n * k)?,
             device.alloc::<f64>(n)?,
             device.alloc::<f64>(parts * 2 * k)?,
         )
@@ -70,10 +77,12 @@ fn share_out_as<T: CudaDType + DeviceRepr>(
     let parameters = &model.parameters;
     let exact = parameters.exact.as_ref().map(Read::<f64>::of).transpose()?;
     let concentrations = Read::<f64>::of(&parameters.concentrations)?;
-    let constants = Read::<f64>::of(&parameters.constants)?;
+    let offsets = Read::<f64>::of(&parameters.offsets)?;
+    let slacks = Read::<f64>::of(&parameters.slacks)?;
     let (cosines, rows, scales) = (cosines.view()?, rows.view()?, scales.view()?);
     let exact = exact.as_ref().map(Read::view).transpose()?;
-    let (concentrations, constants) = (concentrations.view()?, constants.view()?);
+    let (concentrations, offsets) = (concentrations.view()?, offsets.view()?);
+    let slacks = slacks.view()?;
     let weights = weights.view()?;
 
     let (n_rows, n_components) = (n as i32, k as i32);
@@ -87,7 +96,7 @@ fn share_out_as<T: CudaDType + DeviceRepr>(
     let null = 0_u64;
 
     let stream = device.cuda_stream();
-    let share = KERNELS.function(device, &format!("share_{suffix}"))?;
+    let share = KERNELS.function(device, &format!("share_{share}"))?;
     let mut arguments = stream.launch_builder(&share);
     arguments.arg(&cosines).arg(&rows);
     match &exact {
@@ -96,7 +105,8 @@ fn share_out_as<T: CudaDType + DeviceRepr>(
     };
     arguments
         .arg(&concentrations)
-        .arg(&constants)
+        .arg(&offsets)
+        .arg(&slacks)
         .arg(&scales)
         .arg(&mut shares)
         .arg(&mut log_likelihoods)
@@ -112,7 +122,7 @@ fn share_out_as<T: CudaDType + DeviceRepr>(
     // shapes that it is told, and a thread reads and writes within them alone.
     unsafe { arguments.launch(warps) }.w()?;
 
-    let weigh = KERNELS.function(device, &format!("weigh_{suffix}"))?;
+    let weigh = KERNELS.function(device, &format!("weigh_{weigh}"))?;
     let mut arguments = stream.launch_builder(&weigh);
     arguments
         .arg(&mut shares)
@@ -141,7 +151,13 @@ mod tests {
     #[test]
     fn the_kernels_compile() {
         let ptx = KERNELS.ptx().unwrap();
-        for name in ["share_f32", "share_f64", "weigh_f32", "weigh_f64"] {
+        for name in [
+            "share_f32",
+            "share_f32_exact",
+            "share_f64",
+            "weigh_f32",
+            "weigh_f64",
+        ] {
             assert!(ptx.contains(&format!(".entry {name}(")), "{name}");
         }
     }

@@ -12,7 +12,7 @@
 //! this testable without a device.
 //!
 //! Cosines of `f32` are off by about one unit in the last place, by TF32 by 5e-4; where that matters for the likelihood, the
-//! products that count are taken again in `f64`, as on the processor.
+//! logits that count are computed again in `f64` and, without TF32, the resultants too, as on the processor.
 
 use std::any::Any;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -31,7 +31,7 @@ use crate::device::{Device, Products, free_memory, is_out_of_memory};
 mod cuda;
 mod processor;
 
-/// Rows whose resultants are summed in the precision of the data before they are added in `f64`.
+/// Rows whose resultants are summed by one product before they are added in `f64`.
 const TOGETHER: usize = 4096;
 
 /// Bytes of a block of rows, about.
@@ -111,6 +111,8 @@ struct Model {
     kernel: Kernel<f64>,
     /// `(d, k)`, in the precision of the rows.
     means: Tensor,
+    /// What the resultants are summed in.
+    summed: DType,
     #[cfg(feature = "cuda")]
     parameters: cuda::Parameters,
 }
@@ -276,7 +278,11 @@ impl<R: Rows> Observations for OnDevice<R> {
             (_, true) => (DType::F32, TF32_EPSILON),
         };
         let kernel = Kernel::with_precision(scorer, assignment, epsilon);
-        let model = Model::new(kernel, dtype, &self.device)?;
+        let summed = match kernel.exact.is_some() && !self.tf32 {
+            true => DType::F64,
+            false => dtype,
+        };
+        let model = Model::new(kernel, dtype, summed, &self.device)?;
         let mut sums = Sums::zeros(scorer.mean_directions.dim(), &self.device)?;
         for first in (0..self.n_samples()).step_by(self.block_rows) {
             match self.resident.get(first / self.block_rows) {
@@ -333,12 +339,18 @@ impl Tile {
 }
 
 impl Model {
-    fn new(kernel: Kernel<f64>, dtype: DType, device: &candle_core::Device) -> TensorResult<Self> {
+    fn new(
+        kernel: Kernel<f64>,
+        dtype: DType,
+        summed: DType,
+        device: &candle_core::Device,
+    ) -> TensorResult<Self> {
         Ok(Model {
             means: matrix(&kernel.means, device)?
                 .to_dtype(dtype)?
                 .t()?
                 .contiguous()?,
+            summed,
             #[cfg(feature = "cuda")]
             parameters: cuda::Parameters::new(&kernel, device)?,
             kernel,
@@ -359,8 +371,10 @@ impl Model {
         };
         drop(cosines);
         let parts = n / together;
-        let shares = shared.shares.reshape((parts, together, k))?;
-        let rows = tile.rows.reshape((parts, together, d))?;
+        let shares = shared.shares.to_dtype(self.summed)?;
+        let shares = shares.reshape((parts, together, k))?;
+        let rows = tile.rows.to_dtype(self.summed)?;
+        let rows = rows.reshape((parts, together, d))?;
         let resultants = shares.transpose(1, 2)?.matmul(&rows)?;
         let resultants = resultants.to_dtype(DType::F64)?.reshape((parts, k * d))?;
         Ok(Sums {

@@ -25,9 +25,7 @@ pub(super) fn share_out(model: &Model, tile: &Tile, cosines: &Tensor) -> Result<
     let masses = sums.masses.into_iter().chain(sums.squares);
     let tensor = |values: Vec<f64>| Tensor::new(values, cosines.device());
     Ok(Shared {
-        shares: tensor(shares.into_raw_vec_and_offset().0)?
-            .reshape((n, k))?
-            .to_dtype(cosines.dtype())?,
+        shares: tensor(shares.into_raw_vec_and_offset().0)?.reshape((n, k))?,
         masses: tensor(masses.collect())?.unsqueeze(0)?,
         log_likelihood: tensor(vec![sums.log_likelihood])?.unsqueeze(0)?,
     })

@@ -1,7 +1,7 @@
 // The sharing out of rows among components, on the device: what `Kernel::share` does on the processor.
 //
 // One warp takes a row, so that reads of cosines and coordinates lie side by side. T is the type of the data, float or
-// double; logits are always in double, their exponentials in T.
+// double, and S that of the shares; logits are always in double, their exponentials in S.
 
 constexpr int LANES = 32;
 constexpr unsigned ALL = 0xffffffffu;
@@ -50,48 +50,51 @@ __device__ inline double uniform(unsigned long long seed, unsigned long long row
 }
 
 // From products with the means, (n, k), to responsibilities, (n, k), and log-likelihoods, (n). `exact`, the means in
-// double, (k, d), is null where the products are exact enough.
-template <typename T>
+// double, (k, d), is null where the products are exact enough; where it is not, S is double.
+template <typename T, typename S>
 __device__ void share(const T* cosines, const T* rows, const double* exact, const double* concentrations,
-                      const double* constants, const double* scales, T* shares, double* ln_likelihoods, int n, int k, int d,
-                      int assignment, double inverse_temperature, unsigned long long seed, unsigned long long first) {
+                      const double* offsets, const double* slacks, const double* scales, S* shares,
+                      double* ln_likelihoods, int n, int k, int d, int assignment, double inverse_temperature,
+                      unsigned long long seed, unsigned long long first) {
   const int row = blockIdx.x * (blockDim.x / LANES) + threadIdx.x / LANES;
   const int lane = threadIdx.x % LANES;
   if (row >= n) return;
   cosines += (size_t)row * k;
   shares += (size_t)row * k;
   const double scale = scales[row];
-  auto logit = [&](int j) { return concentrations[j] * ((double)cosines[j] * scale) + constants[j]; };
+  auto logit = [&](int j) { return concentrations[j] * ((double)cosines[j] * scale - 1.0) + offsets[j]; };
 
-  // Logits less `most`; where they are corrected, `shares` holds them in the meantime.
   double most = LOWEST;
-  for (int j = lane; j < k; j += LANES) most = fmax(most, logit(j));
-  most = warp_max(most);
-  double top = 0.0;
   if (exact) {
+    double least = LOWEST;
+    for (int j = lane; j < k; j += LANES) least = fmax(least, logit(j) - slacks[j]);
+    least = warp_max(least) - RELEVANT;
     const T* x = rows + (size_t)row * d;
-    double largest = LOWEST;
     for (int base = 0; base < k; base += LANES) {
       const int j = base + lane;
-      double relative = j < k ? logit(j) - most : LOWEST;
-      unsigned relevant = __ballot_sync(ALL, relative >= -RELEVANT);
+      double value = j < k ? logit(j) : LOWEST;
+      unsigned relevant = __ballot_sync(ALL, j < k && value + slacks[j] >= least);
       while (relevant) {
         const int who = __ffs(relevant) - 1;
         relevant &= relevant - 1;
         const double* mean = exact + (size_t)(base + who) * d;
-        double dot = 0.0;
-        for (int c = lane; c < d; c += LANES) dot += (double)x[c] * mean[c];
-        dot = warp_sum(dot);
-        if (lane == who) relative = concentrations[j] * (dot * scale) + constants[j] - most;
+        double square = 0.0;
+        for (int c = lane; c < d; c += LANES) {
+          const double difference = (double)x[c] * scale - mean[c];
+          square += difference * difference;
+        }
+        square = warp_sum(square);
+        if (lane == who) value = offsets[j] - 0.5 * concentrations[j] * square;
       }
-      if (j < k) {
-        shares[j] = (T)relative;
-        largest = fmax(largest, (double)shares[j]);
-      }
+      if (j < k) shares[j] = (S)value;
+      most = fmax(most, value);
     }
-    top = warp_max(largest);
+  } else {
+    for (int j = lane; j < k; j += LANES) most = fmax(most, logit(j));
   }
-  auto relative = [&](int j) { return (exact ? (double)shares[j] : logit(j) - most) - top; };
+  most = warp_max(most);
+  // Where logits are corrected, `shares` holds them in the meantime.
+  auto relative = [&](int j) { return (exact ? (double)shares[j] : logit(j)) - most; };
 
   int best = 0;
   double sum = 1.0;
@@ -105,20 +108,20 @@ __device__ void share(const T* cosines, const T* rows, const double* exact, cons
       }
     }
     best = warp_argmax(value, value > LOWEST ? best : k);
-    if (lane == 0) ln_likelihoods[row] = most + top;
+    if (lane == 0) ln_likelihoods[row] = most;
   } else {
     double plain = 0.0;
     sum = 0.0;
     for (int j = lane; j < k; j += LANES) {
       const double x = relative(j);
-      const T power = exponential(inverse_temperature * x, T(0));
+      const S power = exponential(inverse_temperature * x, S(0));
       sum += (double)power;
-      if (inverse_temperature != 1.0) plain += (double)exponential(x, T(0));
+      if (inverse_temperature != 1.0) plain += (double)exponential(x, S(0));
       shares[j] = power;
     }
     sum = warp_sum(sum);
     plain = inverse_temperature != 1.0 ? warp_sum(plain) : sum;
-    if (lane == 0) ln_likelihoods[row] = most + top + log(plain);
+    if (lane == 0) ln_likelihoods[row] = most + log(plain);
   }
   if (assignment == STOCHASTIC) {
     const double target = sum * uniform(seed, first + row);
@@ -149,43 +152,48 @@ __device__ void share(const T* cosines, const T* rows, const double* exact, cons
   }
   for (int j = lane; j < k; j += LANES) {
     const double share = assignment == SOFT ? (double)shares[j] / sum : j == best;
-    shares[j] = share < NEGLIGIBLE ? T(0) : (T)share;
+    shares[j] = share < NEGLIGIBLE ? S(0) : (S)share;
   }
 }
 
 // Sums of responsibilities and of their squares, each times the row's weight, for `together` rows at a time:
 // (n / together rounded up, 2, k). Leaves in `shares` what each row counts with in the resultants.
-template <typename T>
-__device__ void weigh(T* shares, const double* scales, const double* weights, double* sums, int n, int k, int together) {
+template <typename S>
+__device__ void weigh(S* shares, const double* scales, const double* weights, double* sums, int n, int k, int together) {
   const int j = blockIdx.x * blockDim.x + threadIdx.x;
   if (j >= k) return;
   const int start = blockIdx.y * together;
   const int end = min(n, start + together);
   double mass = 0.0, square = 0.0;
   for (int row = start; row < end; row++) {
-    T* place = shares + (size_t)row * k + j;
+    S* place = shares + (size_t)row * k + j;
     const double share = (double)*place;
     const double weighted = weights[row] * share;
     mass += weighted;
     square += weighted * share;
-    *place = (T)(scales[row] * weighted);
+    *place = (S)(scales[row] * weighted);
   }
   sums[(size_t)(2 * blockIdx.y) * k + j] = mass;
   sums[(size_t)(2 * blockIdx.y + 1) * k + j] = square;
 }
 
-#define KERNELS(T, NAME)                                                                                                \
+#define SHARE(T, S, NAME)                                                                                               \
   extern "C" __global__ void share_##NAME(                                                                              \
-      const T* cosines, const T* rows, const double* exact, const double* concentrations, const double* constants,      \
-      const double* scales, T* shares, double* ln_likelihoods, int n, int k, int d, int assignment,                     \
-      double inverse_temperature, unsigned long long seed, unsigned long long first) {                                  \
-    share<T>(cosines, rows, exact, concentrations, constants, scales, shares, ln_likelihoods, n, k, d, assignment,      \
-             inverse_temperature, seed, first);                                                                         \
-  }                                                                                                                     \
-  extern "C" __global__ void weigh_##NAME(T* shares, const double* scales, const double* weights, double* sums, int n,  \
-                                          int k, int together) {                                                        \
-    weigh<T>(shares, scales, weights, sums, n, k, together);                                                            \
+      const T* cosines, const T* rows, const double* exact, const double* concentrations, const double* offsets,        \
+      const double* slacks, const double* scales, S* shares, double* ln_likelihoods, int n, int k, int d,               \
+      int assignment, double inverse_temperature, unsigned long long seed, unsigned long long first) {                  \
+    share<T, S>(cosines, rows, exact, concentrations, offsets, slacks, scales, shares, ln_likelihoods, n, k, d,         \
+                assignment, inverse_temperature, seed, first);                                                          \
   }
 
-KERNELS(float, f32)
-KERNELS(double, f64)
+#define WEIGH(S, NAME)                                                                                                  \
+  extern "C" __global__ void weigh_##NAME(S* shares, const double* scales, const double* weights, double* sums, int n,  \
+                                          int k, int together) {                                                        \
+    weigh<S>(shares, scales, weights, sums, n, k, together);                                                            \
+  }
+
+SHARE(float, float, f32)
+SHARE(float, double, f32_exact)
+SHARE(double, double, f64)
+WEIGH(float, f32)
+WEIGH(double, f64)
