@@ -47,6 +47,7 @@ pub mod device;
 pub mod distributed;
 pub mod encoder;
 pub mod frame;
+mod memory;
 pub mod mixture;
 pub mod notebook;
 pub mod prelude;

@@ -4,7 +4,6 @@ use anyhow::Result;
 use ndarray::{Array1, Array2, Axis, concatenate};
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256Plus;
-use sysinfo::System;
 
 use super::analysis::Analysis;
 use super::args::FitArgs;
@@ -14,6 +13,7 @@ use super::output::OutputFolder;
 use super::progress::listener;
 use super::say::say;
 use super::vectors::Vectors;
+use crate::memory;
 use crate::mixture::Selection;
 use crate::report::{Report, shortened};
 use crate::vmf::VonMisesFisher;
@@ -30,7 +30,7 @@ pub(super) fn run(args: &FitArgs) -> Result<()> {
         true => args.output.memory_share.max(SHARE_IN_NEED),
         false => args.output.memory_share,
     };
-    let is_large = |vectors: &Vectors| vectors.bytes() as f64 > share * total_memory();
+    let is_large = |vectors: &Vectors| vectors.bytes() as f64 > share * memory::total() as f64;
     let inputs = match Vectors::open(&args.data.embeddings)? {
         Some(vectors) if is_large(&vectors) => {
             let report = large::run(args, vectors, &output, &progress)?;
@@ -57,14 +57,6 @@ pub(super) fn run(args: &FitArgs) -> Result<()> {
 
 /// Share of the memory that embeddings may take where they cannot stay in their files: the fit copies them once.
 const SHARE_IN_NEED: f64 = 0.25;
-
-/// Bytes of memory that this process may have: those of the machine, or of the container it is in.
-fn total_memory() -> f64 {
-    let mut system = System::new();
-    system.refresh_memory();
-    let limit = system.cgroup_limits().map(|limits| limits.total_memory);
-    limit.unwrap_or_else(|| system.total_memory()) as f64
-}
 
 /// Dimension of the synthetic embeddings: that of ViT-B/32.
 const SYNTHETIC_DIMENSION: usize = 512;

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 
 /// Folder or file below `src`, its layer, and the outside crates it may name besides `std` and those of the
 /// layers below it in the same list.
-const LAYERS: [(&str, usize, &[&str]); 15] = [
+const LAYERS: [(&str, usize, &[&str]); 16] = [
     ("contained.rs", 0, &["thiserror"]),
     ("device", 0, &["candle_core", "thiserror"]),
+    ("memory.rs", 0, &["sysinfo"]),
     ("product.rs", 0, &["gemm", "linfa", "ndarray"]),
     ("progress.rs", 0, &[]),
     ("whole_file.rs", 0, &["tempfile"]),
@@ -89,15 +90,7 @@ const LAYERS: [(&str, usize, &[&str]); 15] = [
     (
         "cli",
         5,
-        &[
-            "anyhow",
-            "clap",
-            "clap_complete",
-            "ctrlc",
-            "glob",
-            "rlimit",
-            "sysinfo",
-        ],
+        &["anyhow", "clap", "clap_complete", "ctrlc", "glob", "rlimit"],
     ),
     ("notebook", 5, &[]),
     ("main.rs", 5, &["anyhow", "clap", "vmfmix"]),
@@ -105,7 +98,14 @@ const LAYERS: [(&str, usize, &[&str]); 15] = [
 ];
 
 /// These stand beside the layers and serve all of them.
-const SHARED: [&str; 5] = ["contained", "device", "product", "progress", "whole_file"];
+const SHARED: [&str; 6] = [
+    "contained",
+    "device",
+    "memory",
+    "product",
+    "progress",
+    "whole_file",
+];
 
 /// `lib.rs` ties the layers together and re-exports what notebooks need.
 const FACADE: &str = "lib.rs";

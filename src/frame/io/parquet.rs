@@ -12,6 +12,7 @@ use positioned_io::ReadAt;
 
 use super::tables::in_file;
 use super::{FrameError, Stamp, write_file};
+use crate::memory;
 
 /// A Parquet file, of which nothing but the description has been read.
 pub struct ParquetFile {
@@ -19,6 +20,14 @@ pub struct ParquetFile {
     stamp: Stamp,
     schema: Schema,
     metadata: FileMetadataRef,
+}
+
+/// What a file holds of a column in a row group.
+struct Part {
+    /// Where it is.
+    span: Range<u64>,
+    /// Bytes that the rows of it that are wanted take in memory, at least.
+    in_memory: f64,
 }
 
 impl ParquetFile {
@@ -67,6 +76,7 @@ impl ParquetFile {
         rows: Range<usize>,
         columns: Option<&[&str]>,
     ) -> Result<DataFrame, FrameError> {
+        self.check_memory(&rows, columns, memory::total())?;
         let bytes = self.bytes(&rows, columns);
         let bytes = bytes.map_err(|cause| FrameError::io(&self.path, cause))?;
         let mut reader = ParquetReader::new(Cursor::new(bytes))
@@ -76,32 +86,69 @@ impl ParquetFile {
         in_file(&self.path, || reader.finish())
     }
 
+    /// Refuses rows that take more bytes than there are: a few kilobytes of a file can stand for any number of values.
+    fn check_memory(
+        &self,
+        rows: &Range<usize>,
+        columns: Option<&[&str]>,
+        total: u64,
+    ) -> Result<(), FrameError> {
+        let parts = self.parts(rows, columns);
+        let needed: f64 = parts.iter().map(|part| part.in_memory).sum();
+        if needed <= total as f64 {
+            return Ok(());
+        }
+        let gigabytes = |bytes: f64| bytes / 1e9;
+        let cause = polars_err!(
+            ComputeError: "rows {} to {} take at least {:.1} GB, and there are {:.1} GB of memory; write shorter row groups",
+            rows.start,
+            rows.end,
+            gigabytes(needed),
+            gigabytes(total as f64),
+        );
+        Err(FrameError::table(&self.path, cause))
+    }
+
     /// The file as far as these rows and columns need it, zero elsewhere: Polars would map the file into memory, where one that
     /// shrinks meanwhile ends the process. Pages of zeros that nobody touches take no memory.
     fn bytes(&self, rows: &Range<usize>, columns: Option<&[&str]>) -> io::Result<Vec<u8>> {
         let file = File::open(&self.path)?;
         self.stamp.check(&file)?;
         let mut bytes = vec![0; self.stamp.length as usize];
+        for Part { span, .. } in self.parts(rows, columns) {
+            let part = bytes.get_mut(span.start as usize..span.end as usize);
+            let part = part.ok_or(io::ErrorKind::UnexpectedEof)?;
+            file.read_exact_at(span.start, part)?;
+        }
+        self.stamp.check(&file)?;
+        Ok(bytes)
+    }
+
+    /// The parts of the file that some rows, of all columns or some, lie in.
+    fn parts(&self, rows: &Range<usize>, columns: Option<&[&str]>) -> Vec<Part> {
+        let mut parts = Vec::new();
         let mut start = 0;
         for group in &self.metadata.row_groups {
             let end = start + group.num_rows();
             if start < rows.end && rows.start < end {
+                let wanted = rows.end.min(end) - rows.start.max(start);
+                let share = wanted as f64 / group.num_rows() as f64;
                 for chunk in group.parquet_columns() {
                     let root = chunk.descriptor().path_in_schema.first();
                     let is_wanted =
                         |names: &[&str]| root.is_none_or(|root| names.contains(&root.as_str()));
                     if columns.is_none_or(is_wanted) {
-                        let span = chunk.byte_range();
-                        let part = bytes.get_mut(span.start as usize..span.end as usize);
-                        let part = part.ok_or(io::ErrorKind::UnexpectedEof)?;
-                        file.read_exact_at(span.start, part)?;
+                        let kind = root.and_then(|root| self.schema.get(root));
+                        parts.push(Part {
+                            span: chunk.byte_range(),
+                            in_memory: share * chunk.num_values() as f64 * width(kind),
+                        });
                     }
                 }
             }
             start = end;
         }
-        self.stamp.check(&file)?;
-        Ok(bytes)
+        parts
     }
 
     /// Runs of rows that can be read one after the other without waste: whole row groups, put together up to about `rows` rows.
@@ -117,6 +164,16 @@ impl ParquetFile {
             start = end;
         }
         runs
+    }
+}
+
+/// Bytes that a value of a column takes in memory, at least; of lists, one of their values.
+fn width(kind: Option<&DataType>) -> f64 {
+    match kind.map(DataType::leaf_dtype) {
+        Some(DataType::String | DataType::Binary) => 16.0,
+        Some(DataType::Int64 | DataType::UInt64 | DataType::Float64) => 8.0,
+        Some(DataType::Int32 | DataType::UInt32 | DataType::Float32) => 4.0,
+        _ => 0.125,
     }
 }
 
@@ -183,5 +240,39 @@ impl<'a> TableWriter<'a> {
         let no_table = || in_file(PolarsError::NoData("no table to write".into()));
         let writer = self.writer.ok_or_else(no_table)?;
         writer.finish().map(drop).map_err(in_file)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_rows_take_in_memory_is_known_before_they_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("zeros.parquet");
+        let lists = (0..1000).map(|_| Some(Series::new("".into(), [0.0_f32; 64])));
+        let lists: ListChunked = lists.collect();
+        let words: StringChunked = (0..1000).map(|_| Some("word")).collect();
+        let columns = vec![
+            lists.with_name("embedding".into()).into_column(),
+            words.with_name("word".into()).into_column(),
+        ];
+        let frame = DataFrame::new_infer_height(columns).unwrap();
+        write_batches(&path, [Ok(frame.clone()), Ok(frame)]).unwrap();
+        let file = ParquetFile::open(&path).unwrap();
+        let needed = |rows, columns| -> f64 {
+            let parts = file.parts(&rows, columns);
+            parts.iter().map(|part| part.in_memory).sum()
+        };
+        assert_eq!(needed(0..2000, None), 2000.0 * (64.0 * 4.0 + 16.0));
+        assert_eq!(needed(500..1500, Some(&["word"])), 1000.0 * 16.0);
+        assert!(file.check_memory(&(0..2000), None, 544_000).is_ok());
+        let refused = file.check_memory(&(0..2000), None, 543_999);
+        let message = refused.unwrap_err().to_string();
+        assert!(
+            message.contains("rows 0 to 2000 take at least"),
+            "{message}"
+        );
     }
 }
