@@ -11,6 +11,7 @@ use walkdir::WalkDir;
 use super::inputs::{ADDED, ITEM, LABEL, MODALITY, VECTOR, known_labels, stack, strings, tagged};
 use crate::frame::io::{self, EmbeddingsFile};
 use crate::frame::{EMBEDDING, EMBEDDING_ERROR, FrameError, FrameExt};
+use crate::memory;
 use crate::mixture::{MixtureError, VonMisesFisherMixture};
 
 /// Columns that name a row, the first that is there.
@@ -134,6 +135,12 @@ impl Vectors {
 
     /// All rows, as a table of items.
     pub(super) fn read(&self) -> Result<DataFrame> {
+        let (needed, there) = (self.bytes() as f64 / 1e9, memory::total() as f64 / 1e9);
+        ensure!(
+            needed <= there,
+            "{}: they take {needed:.1} GB, and there are {there:.1} GB of memory; give a part of them",
+            self.description()
+        );
         let mut before = 0;
         let parts = self.files.iter().map(|file| {
             let frame = file.read(0..file.height())?;
