@@ -1,11 +1,13 @@
-//! Files written whole: a reader sees the old file or the new one, never a part.
+//! Files written whole: a reader sees the old file or the new one, never a part; and of several files all old or all new ones,
+//! but for the moment in which they take their names.
 
+use std::cell::RefCell;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tempfile::Builder;
+use tempfile::{Builder, TempPath};
 
 /// Permissions of a new file before the user's mask, as for any file a program creates.
 #[cfg(unix)]
@@ -19,6 +21,78 @@ static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 fn unfinished() -> MutexGuard<'static, Vec<PathBuf>> {
     UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A file that has all its content, and not yet its name.
+struct Written {
+    /// Closed: there may be more of them than a process may hold open.
+    file: TempPath,
+    path: PathBuf,
+}
+
+thread_local! {
+    /// What this thread has written since it began a [`Together`].
+    static WAITING: RefCell<Option<Vec<Written>>> = const { RefCell::new(None) };
+}
+
+/// From its beginning on, files that this thread writes whole wait for its end, and then take their names one right after the other.
+/// If it is dropped before, there are none of them. Within another one it is a part of that.
+pub(crate) struct Together {
+    is_outermost: bool,
+}
+
+/// A file that could not be given its name.
+pub(crate) struct Unnamed {
+    pub path: PathBuf,
+    pub cause: io::Error,
+}
+
+impl Together {
+    pub(crate) fn begin() -> Self {
+        let is_outermost = WAITING.with_borrow_mut(|waiting| {
+            let is_outermost = waiting.is_none();
+            waiting.get_or_insert_default();
+            is_outermost
+        });
+        Self { is_outermost }
+    }
+
+    /// Gives all files their names.
+    pub(crate) fn finish(self) -> Result<(), Unnamed> {
+        match self.is_outermost {
+            true => name(WAITING.take().unwrap_or_default()),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Drop for Together {
+    fn drop(&mut self) {
+        if self.is_outermost {
+            forget(WAITING.take().unwrap_or_default());
+        }
+    }
+}
+
+/// Gives files their names. The program is not ended by a polite signal meanwhile.
+fn name(files: Vec<Written>) -> Result<(), Unnamed> {
+    let mut list = unfinished();
+    for Written { file, path } in files {
+        list.retain(|other| *other != *file);
+        if let Err(error) = file.persist(&path) {
+            let cause = error.error;
+            return Err(Unnamed { path, cause });
+        }
+    }
+    Ok(())
+}
+
+/// Removes files that get no name.
+fn forget(files: Vec<Written>) {
+    let mut list = unfinished();
+    for Written { file, .. } in files {
+        list.retain(|other| *other != *file);
+    }
 }
 
 /// Removes what is being written, before the program is ended: from here on no file is begun.
@@ -50,7 +124,10 @@ pub(crate) fn write_whole<E: From<io::Error>>(
     fill: impl FnOnce(&mut File) -> Result<(), E>,
 ) -> Result<(), E> {
     let path = &*match fs::metadata(path) {
-        Ok(found) if !found.is_file() && !found.is_dir() => {
+        Ok(found) if found.is_dir() => {
+            return Err(io::Error::from(io::ErrorKind::IsADirectory).into());
+        }
+        Ok(found) if !found.is_file() => {
             return Err(io::Error::other("this is a device or a pipe; choose a file").into());
         }
         Ok(_) => fs::canonicalize(path)?,
@@ -70,20 +147,27 @@ pub(crate) fn write_whole<E: From<io::Error>>(
     }
     let mut list = unfinished();
     let mut file = builder.tempfile_in(folder)?;
-    let name = file.path().to_owned();
-    list.push(name.clone());
+    list.push(file.path().to_owned());
     drop(list);
     // Tells `remove_abandoned` that somebody is writing; where files cannot be locked, it takes none for abandoned.
     let _ = file.as_file().try_lock();
     let filled = fill(file.as_file_mut());
-    let finished = filled.and_then(|()| {
-        // What the disk had no room for after all is an error here, not a file without its end.
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(io::Error::from)?;
-        Ok(())
-    });
-    unfinished().retain(|path| *path != name);
-    finished
+    // What the disk had no room for after all is an error here, not a file without its end.
+    let written = filled.and_then(|()| Ok(file.as_file().sync_all()?));
+    let file = file.into_temp_path();
+    let path = path.to_owned();
+    let mut file = vec![Written { file, path }];
+    if let Err(error) = written {
+        forget(file);
+        return Err(error);
+    }
+    WAITING.with_borrow_mut(|waiting| match waiting {
+        Some(waiting) => {
+            waiting.append(&mut file);
+            Ok(())
+        }
+        None => name(file).map_err(|unnamed| unnamed.cause.into()),
+    })
 }
 
 #[cfg(test)]
@@ -101,5 +185,34 @@ mod tests {
         write_whole(&path, |_| Err(io::Error::other("interrupted"))).unwrap_err();
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn files_appear_together_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let (first, second) = (folder.path().join("first"), folder.path().join("second"));
+        let write = |path: &Path, text: &str| {
+            write_whole::<io::Error>(path, |file| file.write_all(text.as_bytes())).unwrap();
+        };
+        let read = |path: &Path| fs::read_to_string(path).unwrap();
+        write(&first, "old");
+        let together = Together::begin();
+        write(&first, "lost");
+        write(&second, "lost");
+        drop(together);
+        assert_eq!(read(&first), "old");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        let together = Together::begin();
+        let inner = Together::begin();
+        write(&first, "new");
+        assert!(inner.finish().is_ok());
+        write(&second, "new");
+        assert_eq!(read(&first), "old");
+        assert!(!second.exists());
+        assert!(together.finish().is_ok());
+        assert_eq!((read(&first), read(&second)), ("new".into(), "new".into()));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+        write(&first, "at once");
+        assert_eq!(read(&first), "at once");
     }
 }

@@ -14,7 +14,7 @@ use rand_xoshiro::Xoshiro256Plus;
 
 use super::args::{DataArgs, MixtureArgs, SizeArgs};
 use super::inputs::{IMAGE, ITEM, Inputs, LABEL, MODALITY, Notes, TEXT, embedded, strings};
-use super::output::{ASSIGNMENTS, OutputFolder};
+use super::output::{ASSIGNMENTS, OutputFolder, together};
 use super::values::Sizes;
 use crate::device::Device;
 use crate::encoder::{ZeroShotLabels, lies_in};
@@ -129,19 +129,23 @@ impl Analysis {
             ),
         })?;
         let seconds = start.elapsed().as_secs_f64();
-        let report = self.write(&kept, &model, output, |report| {
-            let report = args.describe(report.split(train.clone(), test), seconds);
-            match &selection {
-                Some(selection) => report
-                    .selection(selection)
-                    .file(SELECTION_FILE, "every number of components that was tried"),
-                None => report,
+        let report = together(|| {
+            let report = self.write(&kept, &model, output, |report| {
+                let report = args.describe(report.split(train.clone(), test), seconds);
+                match &selection {
+                    Some(selection) => report
+                        .selection(selection)
+                        .file(SELECTION_FILE, "every number of components that was tried"),
+                    None => report,
+                }
+            })?;
+            self.write_assignments(&model, &train, output)?;
+            if let Some(selection) = &selection {
+                output.write_json(SELECTION_FILE, &selection.candidates)?;
             }
-        })?;
-        self.write_assignments(&model, &train, output)?;
-        if let Some(selection) = &selection {
-            output.write_json(SELECTION_FILE, &selection.candidates)?;
-        }
+            Ok(report)
+        });
+        let report = report.map_err(|error| output.rescue(&model, error))?;
         Ok((report, selection))
     }
 
@@ -153,13 +157,15 @@ impl Analysis {
         path: &Path,
         output: &OutputFolder,
     ) -> Result<Report> {
-        let report = self.write(&self.kept()?, model, output, |report| {
-            report
-                .held_out()
-                .setting("mixture", format!("fitted before: {}", path.display()))
-        })?;
-        self.write_assignments(model, &[], output)?;
-        Ok(report)
+        together(|| {
+            let report = self.write(&self.kept()?, model, output, |report| {
+                report
+                    .held_out()
+                    .setting("mixture", format!("fitted before: {}", path.display()))
+            })?;
+            self.write_assignments(model, &[], output)?;
+            Ok(report)
+        })
     }
 
     /// Evaluates a mixture of more items, of which these are a sample, and writes the report into the folder.

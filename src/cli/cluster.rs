@@ -12,7 +12,7 @@ use clap::Args;
 use linfa::ParamGuard;
 
 use super::args::{DataArgs, EmbedArgs, FitArgs, PredictArgs};
-use super::output::OutputFolder;
+use super::output::{OutputFolder, together};
 use super::predict::read_model;
 use super::progress::listener;
 use super::say::{note, say};
@@ -240,8 +240,10 @@ pub(super) fn fit(args: &FitArgs, scheduler: &str, output: &OutputFolder) -> Res
             )
         })?;
     let seconds = start.elapsed().as_secs_f64();
-    output.write_json(PARAMETERS_FILE, &model)?;
-    output.write_json(CONVERGENCE_FILE, model.convergence())?;
+    together(|| {
+        output.write_json(PARAMETERS_FILE, &model)?;
+        output.write_json(CONVERGENCE_FILE, model.convergence())
+    })?;
     std::fs::remove_file(&checkpoint)?;
     if !args.data.items.quiet {
         let passes = table.n_passes();

@@ -13,7 +13,7 @@ use rand_xoshiro::Xoshiro256Plus;
 use super::analysis::{Analysis, split, split_column};
 use super::args::FitArgs;
 use super::inputs::{Inputs, Notes, stack};
-use super::output::OutputFolder;
+use super::output::{OutputFolder, together};
 use super::vectors::Vectors;
 use crate::frame::{EMBEDDING, FrameError, Shards, io};
 use crate::mixture::VonMisesFisherMixture;
@@ -85,30 +85,32 @@ pub(super) fn run(
             .collapse()
             .score_observations(held_out.as_deref().unwrap_or(&*train_points))?,
     };
-    let (seen, n_skipped) = assign(
-        &vectors,
-        &model,
-        [&present, &places(&train)],
-        args,
-        output,
-        progress,
-    )?;
-    let inputs = Inputs {
-        frame: seen,
-        description: vectors.description(),
-        names: None,
-        notes: Notes::default(),
-    };
-    Analysis::new(inputs, &args.data, progress.clone())?.report_on_sample(
-        &model,
-        output,
-        |report| {
-            args.mixture
-                .describe(report.sample_of(population), seconds)
-                .n_skipped(n_skipped)
-                .setting("embeddings", "read from disk in every pass")
-        },
-    )
+    together(|| {
+        let (seen, n_skipped) = assign(
+            &vectors,
+            &model,
+            [&present, &places(&train)],
+            args,
+            output,
+            progress,
+        )?;
+        let inputs = Inputs {
+            frame: seen,
+            description: vectors.description(),
+            names: None,
+            notes: Notes::default(),
+        };
+        Analysis::new(inputs, &args.data, progress.clone())?.report_on_sample(
+            &model,
+            output,
+            |report| {
+                args.mixture
+                    .describe(report.sample_of(population), seconds)
+                    .n_skipped(n_skipped)
+                    .setting("embeddings", "read from disk in every pass")
+            },
+        )
+    })
 }
 
 /// Writes what becomes of every row, batch after batch; returns some rows for the report, the first ones without an embedding and

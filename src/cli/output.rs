@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
-use crate::report::FIGURES_FOLDER;
-use crate::whole_file::{remove_abandoned, write_whole};
+use crate::mixture::VonMisesFisherMixture;
+use crate::report::{FIGURES_FOLDER, PARAMETERS_FILE};
+use crate::whole_file::{Together, remove_abandoned, write_whole};
 
 /// What becomes of every item, beside the report.
 pub(super) const ASSIGNMENTS: &str = "assignments.parquet";
@@ -102,10 +103,39 @@ impl OutputFolder {
         self.path.join(ASSIGNMENTS)
     }
 
+    /// Writes the mixture alone, for want of room for all the rest: a long fit is not to be lost.
+    pub(super) fn rescue(
+        &self,
+        model: &VonMisesFisherMixture,
+        error: anyhow::Error,
+    ) -> anyhow::Error {
+        match self.write_json(PARAMETERS_FILE, model) {
+            Ok(()) => error.context(format!(
+                "{}: the mixture is there, what belongs to it could not be written",
+                self.path.join(PARAMETERS_FILE).display()
+            )),
+            Err(_) => error,
+        }
+    }
+
     /// Writes a value as JSON.
     pub(super) fn write_json(&self, name: &str, value: &impl Serialize) -> Result<()> {
         let path = self.path.join(name);
         let json = serde_json::to_vec_pretty(value)?;
         write_whole(&path, |file| file.write_all(&json)).with_context(|| path.display().to_string())
     }
+}
+
+/// Has the files that some work writes appear together, once it is done, or not at all.
+///
+/// # Errors
+/// Those of the work, or a file cannot be given its name.
+pub(super) fn together<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let together = Together::begin();
+    let done = work()?;
+    let finished = together.finish();
+    finished.map_err(|unnamed| {
+        anyhow::Error::new(unnamed.cause).context(unnamed.path.display().to_string())
+    })?;
+    Ok(done)
 }

@@ -10,7 +10,7 @@ use super::analysis::Analysis;
 use super::args::ReportArgs;
 use super::fit::{print_notes, print_summary};
 use super::inputs;
-use super::output::OutputFolder;
+use super::output::{OutputFolder, together};
 use super::predict::read_model;
 use super::progress::listener;
 use super::say::say;
@@ -55,9 +55,11 @@ fn compare(paths: &[PathBuf], output: &OutputFolder, quiet: bool) -> Result<()> 
     let names: Vec<&str> = models.iter().map(|(name, _)| name.as_str()).collect();
     let comparison = Comparison::new(names.join(" against "), models)?;
     let folder = output.path();
-    comparison.write_json(folder.join(COMPARISON_FILE))?;
     let page = folder.join("comparison.html");
-    comparison.write_html(&page)?;
+    together(|| {
+        comparison.write_json(folder.join(COMPARISON_FILE))?;
+        Ok(comparison.write_html(&page)?)
+    })?;
     if !quiet {
         for agreement in &comparison.agreements {
             say!(

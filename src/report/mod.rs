@@ -48,7 +48,7 @@ use std::path::Path;
 use ndarray::ArrayView2;
 
 use crate::mixture::VonMisesFisherMixture;
-use crate::whole_file::write_whole;
+use crate::whole_file::{Together, Unnamed, write_whole};
 use figures::Figure;
 
 pub use builder::ReportBuilder;
@@ -137,9 +137,10 @@ impl Report {
     /// each figure in `visualizations/`.
     ///
     /// # Errors
-    /// A file cannot be made or written; those already written stay.
+    /// A file cannot be made or written; then there are none of them.
     pub fn write(&self, folder: impl AsRef<Path>) -> Result<(), ReportError> {
         let folder = folder.as_ref();
+        let together = Together::begin();
         let write = |name: &str, contents: &[u8]| write(&folder.join(name), contents);
         write(PARAMETERS_FILE, self.model_parameters_json()?.as_bytes())?;
         write(CONVERGENCE_FILE, self.convergence_info_json()?.as_bytes())?;
@@ -147,7 +148,9 @@ impl Report {
         write(SUMMARY_FILE, self.to_json()?.as_bytes())?;
         self.write_figures(folder)?;
         let page = html::page(&self.summary, &self.files())?;
-        write("report.html", page.as_bytes())
+        write("report.html", page.as_bytes())?;
+        let finished = together.finish();
+        finished.map_err(|Unnamed { path, cause }| ReportError::Write { path, cause })
     }
 
     fn write_figures(&self, folder: &Path) -> Result<(), ReportError> {

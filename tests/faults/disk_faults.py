@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 
 from harness import CAN_MOUNT, Mount, fresh
-from whole import files, look, same
+from whole import MODEL, files, look, mixed, same
 
 # What is free beside the results of the run before, in KiB.
 FREE = [0, 48, 1500, 6000]
@@ -49,6 +49,8 @@ def full_disks(tally, data):
                     same(case, disk, job.new)
                 else:
                     case.fails(outcome, disk, "No space left")
+                    if job.is_folder and mixed(disk, job, but=MODEL):
+                        case.wrong("files of the run before lie beside new ones")
                 if job.resumes and outcome.code:
                     # With space again, it goes on where it stopped.
                     os.system(f"mount -o remount,size=64m '{disk}'")

@@ -6,7 +6,7 @@ import subprocess
 import time
 
 from harness import ROUNDS, chance, finish, fresh, must, start
-from whole import files, look, npy, same
+from whole import MODEL, files, look, mixed, npy, same
 
 SIGNALS = [signal.SIGKILL, signal.SIGINT, signal.SIGTERM]
 
@@ -16,8 +16,8 @@ def is_shard(name):
 
 
 def run(tally, data):
-    """Whenever the program is ended, files under their final names are whole, old results are kept or replaced, a polite signal leaves
-    no temporary files, `embed --resume` makes the very bytes of an undisturbed run, and so does the same call again."""
+    """Whenever the program is ended, files under their final names are whole, old results are kept or replaced, all together, a polite
+    signal leaves no temporary files, `embed --resume` makes the very bytes of an undisturbed run, and so does the same call again."""
     dice = chance("kill")
     temporary_folder = data.folder / "kill-temporary"
     env = {"TMPDIR": str(temporary_folder)}
@@ -72,11 +72,15 @@ def one(case, tally, job, folder, number, delay, env):
     if number != signal.SIGKILL and outcome.code not in (0, 130, -number):
         case.wrong(f"exit code {outcome.code} instead of 130: {outcome.message[-120:]}")
 
-    # The matrix and the table beside it are replaced one after the other: the README says so.
     temporary = look(case, folder, old=job.old, new=job.new, ignore=is_shard)
-    found, _ = files(folder)
-    if any(of in found.items() for of in job.old.items() - job.new.items()) and any(of in found.items() for of in job.new.items() - job.old.items()):
-        tally.note(f"{job.name} ended half way leaves files of the run before beside new ones")
+    # Where it fits from disk, the mixture is written before all else.
+    early = MODEL if job.name == "fit from disk" else None
+    if mixed(folder, job, but=early):
+        # The moment in which files take their names; of a matrix and the table beside it, the README says so.
+        if number == signal.SIGKILL or not job.is_folder:
+            tally.note(f"{job.name} killed while files take their names leaves some of the run before")
+        else:
+            case.wrong("files of the run before lie beside new ones")
     if number != signal.SIGKILL and temporary:
         case.wrong(f"temporary files are left after {number.name}: {', '.join(temporary)}")
     if outcome.code == 0:

@@ -8,6 +8,7 @@ import struct
 from pathlib import Path
 
 TEMPORARY = ".vmfmix-"
+MODEL = "model_parameters.json"
 # A report tells how long the work took: the only part of it that two runs do not share.
 TIMES_IN_PAGE = re.compile(rb'<tr><th scope="row">seconds [^<]{0,40}</th><td>[^<]*</td></tr>')
 
@@ -128,6 +129,15 @@ def look(case, folder, *, old=None, new=None, may_miss=(), ignore=lambda name: F
         if name not in found and name not in may_miss:
             case.lost(f"{name} of the run before is gone")
     return temporary
+
+
+def mixed(folder, job, *, but):
+    """Whether a folder has files that only the run before leaves beside some that only an undisturbed run does, but for those of a
+    name."""
+    found, _ = files(folder)
+    found = {(name, hashed) for name, hashed in found.items() if Path(name).name != but}
+    before, after = job.old.items(), job.new.items()
+    return bool(found & (before - after) and found & (after - before))
 
 
 def same(case, folder, new, *, ignore=lambda name: False):

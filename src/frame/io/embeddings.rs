@@ -12,6 +12,7 @@ use super::parquet::TableWriter;
 use super::{FrameError, NpyMatrix, ParquetFile, extension, fill_npy, write_batches, write_file};
 use crate::frame::present::{Present, gathered, true_rows};
 use crate::frame::{EMBEDDING, EMBEDDING_ERROR, Embeddings};
+use crate::whole_file::{Together, Unnamed};
 
 /// Numbers of a table that are decoded at once: 32 MB.
 const DECODED: usize = 1 << 23;
@@ -286,6 +287,7 @@ pub fn write_embeddings(
         Kind::Parquet => write_batches(path, tables),
         Kind::Npy => {
             let beside = metadata_path(path);
+            let together = Together::begin();
             write_file(&beside, |file| {
                 let mut metadata = TableWriter::new(file, &beside);
                 let matrices = tables.into_iter().map(|table| {
@@ -295,7 +297,9 @@ pub fn write_embeddings(
                 });
                 write_npy_batches(path, dim, matrices)?;
                 metadata.finish()
-            })
+            })?;
+            let finished = together.finish();
+            finished.map_err(|Unnamed { path, cause }| FrameError::io(&path, cause))
         }
     }
 }
