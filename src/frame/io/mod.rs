@@ -1,6 +1,7 @@
 //! Files become frames, and frames become files that are always whole.
 
 mod embeddings;
+mod footer;
 mod items;
 mod npy;
 mod parquet;

@@ -10,6 +10,7 @@ use polars::io::parquet::write::BatchedWriter;
 use polars::prelude::*;
 use positioned_io::ReadAt;
 
+use super::footer::is_sound;
 use super::tables::in_file;
 use super::{FrameError, Stamp, write_file};
 use crate::memory;
@@ -39,6 +40,11 @@ impl ParquetFile {
         let path = path.as_ref();
         let file = File::open(path).map_err(|cause| FrameError::io(path, cause))?;
         let stamp = Stamp::of(&file).map_err(|cause| FrameError::io(path, cause))?;
+        let is_sound = is_sound(&file, stamp.length);
+        if !is_sound.map_err(|cause| FrameError::io(path, cause))? {
+            let cause = polars_err!(ComputeError: "the description at its end is damaged");
+            return Err(FrameError::table(path, cause));
+        }
         let (schema, metadata) = in_file(path, || {
             let mut reader = ParquetReader::new(BufReader::new(&file));
             let schema = Schema::from_arrow_schema(&*reader.schema()?);
@@ -129,10 +135,10 @@ impl ParquetFile {
         let mut parts = Vec::new();
         let mut start = 0;
         for group in &self.metadata.row_groups {
-            let end = start + group.num_rows();
+            let end = group.num_rows().saturating_add(start);
             if start < rows.end && rows.start < end {
-                let wanted = rows.end.min(end) - rows.start.max(start);
-                let share = wanted as f64 / group.num_rows() as f64;
+                let wanted = (rows.end.min(end) - rows.start.max(start)) as f64;
+                let share = wanted / group.num_rows() as f64;
                 for chunk in group.parquet_columns() {
                     let root = chunk.descriptor().path_in_schema.first();
                     let is_wanted =
@@ -141,7 +147,7 @@ impl ParquetFile {
                         let kind = root.and_then(|root| self.schema.get(root));
                         parts.push(Part {
                             span: chunk.byte_range(),
-                            in_memory: share * chunk.num_values() as f64 * width(kind),
+                            in_memory: width(kind) * wanted.max(share * chunk.num_values() as f64),
                         });
                     }
                 }
@@ -156,7 +162,7 @@ impl ParquetFile {
         let mut runs: Vec<Range<usize>> = Vec::new();
         let mut start = 0;
         for group in &self.metadata.row_groups {
-            let end = start + group.num_rows();
+            let end = group.num_rows().saturating_add(start);
             match runs.last_mut() {
                 Some(last) if end - last.start <= rows => last.end = end,
                 _ => runs.push(start..end),
