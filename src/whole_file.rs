@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tempfile::{Builder, TempPath};
+use thiserror::Error;
 
 /// Permissions of a new file before the user's mask, as for any file a program creates.
 #[cfg(unix)]
@@ -42,6 +43,8 @@ pub(crate) struct Together {
 }
 
 /// A file that could not be given its name.
+#[derive(Debug, Error)]
+#[error("{}: {cause}", path.display())]
 pub(crate) struct Unnamed {
     pub path: PathBuf,
     pub cause: io::Error,
@@ -77,8 +80,8 @@ impl Drop for Together {
 /// Gives files their names. The program is not ended by a polite signal meanwhile.
 fn name(files: Vec<Written>) -> Result<(), Unnamed> {
     let mut list = unfinished();
+    list.retain(|path| files.iter().all(|written| *path != *written.file));
     for Written { file, path } in files {
-        list.retain(|other| *other != *file);
         if let Err(error) = file.persist(&path) {
             let cause = error.error;
             return Err(Unnamed { path, cause });
@@ -89,10 +92,8 @@ fn name(files: Vec<Written>) -> Result<(), Unnamed> {
 
 /// Removes files that get no name.
 fn forget(files: Vec<Written>) {
-    let mut list = unfinished();
-    for Written { file, .. } in files {
-        list.retain(|other| *other != *file);
-    }
+    unfinished().retain(|path| files.iter().all(|written| *path != *written.file));
+    drop(files);
 }
 
 /// Removes what is being written, before the program is ended: from here on no file is begun.
@@ -104,7 +105,7 @@ pub(crate) fn remove_unfinished() {
     std::mem::forget(list);
 }
 
-/// Removes the temporary files in a folder whose writers were killed: nobody holds their locks any more.
+/// Removes the temporary files whose writers were killed, in a folder that has been claimed: nobody holds their locks any more.
 pub(crate) fn remove_abandoned(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let (name, path) = (entry.file_name(), entry.path());

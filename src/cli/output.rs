@@ -133,9 +133,6 @@ impl OutputFolder {
 pub(super) fn together<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     let together = Together::begin();
     let done = work()?;
-    let finished = together.finish();
-    finished.map_err(|unnamed| {
-        anyhow::Error::new(unnamed.cause).context(unnamed.path.display().to_string())
-    })?;
+    together.finish()?;
     Ok(done)
 }

@@ -13,7 +13,7 @@ const LAYERS: [(&str, usize, &[&str]); 16] = [
     ("memory.rs", 0, &["sysinfo"]),
     ("product.rs", 0, &["gemm", "linfa", "ndarray"]),
     ("progress.rs", 0, &[]),
-    ("whole_file.rs", 0, &["tempfile"]),
+    ("whole_file.rs", 0, &["tempfile", "thiserror"]),
     (
         "vmf",
         0,

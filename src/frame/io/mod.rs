@@ -1,11 +1,11 @@
 //! Files become frames, and frames become files that are always whole.
 
 mod embeddings;
-mod footer;
 mod items;
 mod npy;
 mod parquet;
 mod tables;
+mod thrift;
 
 use std::fs::File;
 use std::io;

@@ -13,6 +13,7 @@ use ndarray::Array2;
 use polars::prelude::DataFrame;
 
 use super::{FrameError, Stamp, write_file};
+use crate::contained::contained;
 use crate::frame::present::Present;
 
 /// Bytes that are converted at once.
@@ -52,7 +53,10 @@ impl NpyMatrix {
         let failed = |cause| FrameError::io(path, cause);
         let length = file.metadata().map_err(failed)?.len();
         check_header(&file).map_err(failed)?;
-        let header = NpyHeader::from_reader(&mut file).map_err(failed)?;
+        // Where overflow is checked, the product of the sides panics.
+        let header = contained(|| NpyHeader::from_reader(&mut file));
+        let header = header.unwrap_or_else(|cause| Err(io::Error::other(cause)));
+        let header = header.map_err(failed)?;
         let not_a_matrix = || FrameError::NotAMatrix {
             path: path.to_owned(),
             found: format!("{} of shape {:?}", header.dtype().descr(), header.shape()),

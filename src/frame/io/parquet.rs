@@ -10,8 +10,8 @@ use polars::io::parquet::write::BatchedWriter;
 use polars::prelude::*;
 use positioned_io::ReadAt;
 
-use super::footer::is_sound;
 use super::tables::in_file;
+use super::thrift::{are_sound_pages, is_sound};
 use super::{FrameError, Stamp, write_file};
 use crate::memory;
 
@@ -27,8 +27,16 @@ pub struct ParquetFile {
 struct Part {
     /// Where it is.
     span: Range<u64>,
+    n_values: u64,
     /// Bytes that the rows of it that are wanted take in memory, at least.
     in_memory: f64,
+}
+
+impl Part {
+    /// Where it is in a copy of the file.
+    fn place(&self) -> Range<usize> {
+        self.span.start as usize..self.span.end as usize
+    }
 }
 
 impl ParquetFile {
@@ -42,8 +50,7 @@ impl ParquetFile {
         let stamp = Stamp::of(&file).map_err(|cause| FrameError::io(path, cause))?;
         let is_sound = is_sound(&file, stamp.length);
         if !is_sound.map_err(|cause| FrameError::io(path, cause))? {
-            let cause = polars_err!(ComputeError: "the description at its end is damaged");
-            return Err(FrameError::table(path, cause));
+            return Err(damaged(path, "the description at its end"));
         }
         let (schema, metadata) = in_file(path, || {
             let mut reader = ParquetReader::new(BufReader::new(&file));
@@ -85,6 +92,10 @@ impl ParquetFile {
         self.check_memory(&rows, columns, memory::total())?;
         let bytes = self.bytes(&rows, columns);
         let bytes = bytes.map_err(|cause| FrameError::io(&self.path, cause))?;
+        let mut parts = self.parts(&rows, columns).into_iter();
+        if !parts.all(|part| are_sound_pages(&bytes[part.place()], part.n_values)) {
+            return Err(damaged(&self.path, "the header of a page"));
+        }
         let mut reader = ParquetReader::new(Cursor::new(bytes))
             .with_slice(Some((rows.start, rows.len())))
             .with_columns(columns.map(|names| names.iter().map(|&name| name.into()).collect()));
@@ -121,10 +132,10 @@ impl ParquetFile {
         let file = File::open(&self.path)?;
         self.stamp.check(&file)?;
         let mut bytes = vec![0; self.stamp.length as usize];
-        for Part { span, .. } in self.parts(rows, columns) {
-            let part = bytes.get_mut(span.start as usize..span.end as usize);
-            let part = part.ok_or(io::ErrorKind::UnexpectedEof)?;
-            file.read_exact_at(span.start, part)?;
+        for part in self.parts(rows, columns) {
+            let place = bytes.get_mut(part.place());
+            let place = place.ok_or(io::ErrorKind::UnexpectedEof)?;
+            file.read_exact_at(part.span.start, place)?;
         }
         self.stamp.check(&file)?;
         Ok(bytes)
@@ -147,6 +158,7 @@ impl ParquetFile {
                         let kind = root.and_then(|root| self.schema.get(root));
                         parts.push(Part {
                             span: chunk.byte_range(),
+                            n_values: chunk.num_values() as u64,
                             in_memory: width(kind) * wanted.max(share * chunk.num_values() as f64),
                         });
                     }
@@ -171,6 +183,11 @@ impl ParquetFile {
         }
         runs
     }
+}
+
+/// What is not to be shown to Polars.
+fn damaged(path: &Path, what: &str) -> FrameError {
+    FrameError::table(path, polars_err!(ComputeError: "{what} is damaged"))
 }
 
 /// Bytes that a value of a column takes in memory, at least; of lists, one of their values.

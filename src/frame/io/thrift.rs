@@ -1,7 +1,8 @@
-//! The description at the end of a Parquet file, looked over before Polars reads it, which believes what a list says of its length
-//! and makes room for that.
+//! What Parquet files say of themselves, looked over before Polars reads it, which believes what a list says of its length, or a page
+//! of its values, and makes room for that.
 //!
-//! It is in Thrift's compact protocol, with the structures of `parquet.thrift` (Apache Parquet format 2.11).
+//! It is in Thrift's compact protocol, with the structures of `parquet.thrift` (Apache Parquet format 2.11): a description at the
+//! end of a file, and a header before each page.
 
 use std::fs::File;
 use std::io;
@@ -21,6 +22,8 @@ enum Kind {
     Byte,
     /// Of any width.
     Integer,
+    /// One that is not negative.
+    Natural,
     Double,
     Binary,
     Struct(Fields),
@@ -31,7 +34,7 @@ enum Kind {
 /// The fields of a structure by their identifiers; others may be there.
 type Fields = &'static [(u64, Kind)];
 
-use Kind::{Binary, Bool, Byte, Double, Integer, List, Struct};
+use Kind::{Binary, Bool, Byte, Double, Integer, List, Natural, Struct};
 
 /// A structure of which nothing is known.
 const EMPTY: Kind = Struct(&[]);
@@ -121,6 +124,25 @@ const FILE_META_DATA: Kind = Struct(&[
     (6, Binary),
     (7, List(&Struct(&[(1, EMPTY), (2, EMPTY)]))),
 ]);
+/// The headers of pages of the first and the second version, and of dictionaries.
+const DATA_PAGE: Kind = Struct(&[
+    (1, Natural),
+    (2, Natural),
+    (3, Natural),
+    (4, Natural),
+    (5, STATISTICS),
+]);
+const DATA_PAGE_V2: Kind = Struct(&[
+    (1, Natural),
+    (2, Natural),
+    (3, Natural),
+    (4, Natural),
+    (5, Natural),
+    (6, Natural),
+    (7, Bool),
+    (8, STATISTICS),
+]);
+const DICTIONARY_PAGE: Kind = Struct(&[(1, Natural), (2, Natural), (3, Bool)]);
 
 impl Kind {
     /// What stands for a type of a field, if it may be there.
@@ -161,6 +183,49 @@ pub(super) fn is_sound(file: &File, length: u64) -> io::Result<bool> {
     }
 }
 
+/// Whether the pages of a column in a row group, which is to have so many values, have no more of them than that.
+pub(super) fn are_sound_pages(bytes: &[u8], n_values: u64) -> bool {
+    skip_pages(bytes, n_values).is_some()
+}
+
+fn skip_pages(mut bytes: &[u8], mut n_values: u64) -> Option<()> {
+    while n_values > 0 && !bytes.is_empty() {
+        let (mut unpacked, mut packed, mut last) = (0, 0, 0);
+        while let Some((identifier, found)) = field(&mut bytes, last)? {
+            let expected = match identifier {
+                1..=3 => Natural,
+                4 => Integer,
+                5 => DATA_PAGE,
+                7 => DICTIONARY_PAGE,
+                8 => DATA_PAGE_V2,
+                _ => found,
+            };
+            is_like(found, expected).then_some(())?;
+            let first = first_natural(bytes, expected);
+            match identifier {
+                2 => unpacked = first?,
+                3 => packed = usize::try_from(first?).ok()?,
+                5 | 8 => n_values = n_values.checked_sub(first?)?,
+                // No value takes less than a byte.
+                7 => drop(unpacked.checked_sub(first?)?),
+                _ => {}
+            }
+            skip(&mut bytes, expected, MAX_DEPTH)?;
+            last = identifier;
+        }
+        bytes.split_off(..packed)?;
+    }
+    Some(())
+}
+
+/// The natural number that is next, or the one that a structure begins with.
+fn first_natural(mut bytes: &[u8], kind: Kind) -> Option<u64> {
+    if let Struct(_) = kind {
+        field(&mut bytes, 0)?.filter(|(identifier, _)| *identifier == 1)?;
+    }
+    natural(&mut bytes)
+}
+
 /// Goes past a value; nothing if it is no such value, or longer than what is there.
 fn skip(bytes: &mut &[u8], kind: Kind, depth: usize) -> Option<()> {
     let depth = depth.checked_sub(1)?;
@@ -168,6 +233,7 @@ fn skip(bytes: &mut &[u8], kind: Kind, depth: usize) -> Option<()> {
         Bool => {}
         Byte => drop(bytes.split_off(..1)?),
         Integer => drop(varint(bytes)?),
+        Natural => drop(natural(bytes)?),
         Double => drop(bytes.split_off(..8)?),
         Binary => {
             let size = usize::try_from(varint(bytes)?).ok()?;
@@ -193,11 +259,11 @@ fn skip(bytes: &mut &[u8], kind: Kind, depth: usize) -> Option<()> {
             };
             // fastparquet writes no type where there is nothing.
             if size > 0 {
-                // Polars reads no byte for a truth value, so that any number of them would fit.
+                // Polars reads no byte for a truth value, so that any number of them would fit; Parquet has no list of them here.
+                let found = Kind::of(header & 15).filter(|found| !matches!(found, Bool))?;
                 let size = usize::try_from(size)
                     .ok()
                     .filter(|&size| size <= bytes.len())?;
-                let found = Kind::of(header & 15)?;
                 let expected = match expected {
                     Struct([]) => found,
                     known => *known,
@@ -212,22 +278,30 @@ fn skip(bytes: &mut &[u8], kind: Kind, depth: usize) -> Option<()> {
 
 /// Whether what is found is of the kind that is expected; what is in it is seen later.
 fn is_like(found: Kind, expected: Kind) -> bool {
-    std::mem::discriminant(&found) == std::mem::discriminant(&expected)
+    match (found, expected) {
+        (Integer, Natural) => true,
+        _ => std::mem::discriminant(&found) == std::mem::discriminant(&expected),
+    }
 }
 
-/// Identifier and kind of the next field after the one of `last`, or nothing at the end of a structure.
+/// Identifier and kind of the next field, which come in rising order, or nothing at the end of a structure.
 fn field(bytes: &mut &[u8], last: u64) -> Option<Option<(u64, Kind)>> {
     let header = *bytes.split_off_first()?;
     if header & 15 == 0 {
         return Some(None);
     }
     let identifier = match header >> 4 {
-        // Of the zigzag code, the sign is the lowest bit.
-        0 => varint(bytes).filter(|code| code & 1 == 0)? >> 1,
+        0 => natural(bytes)?,
         delta => last + u64::from(delta),
     };
-    let identifier = Some(identifier).filter(|identifier| *identifier <= i16::MAX as u64)?;
+    let identifier = Some(identifier).filter(|identifier| *identifier > last)?;
     Some(Some((identifier, Kind::of(header & 15)?)))
+}
+
+/// A number whose sign, the lowest bit of the zigzag code, is that of none below zero.
+fn natural(bytes: &mut &[u8]) -> Option<u64> {
+    let code = varint(bytes)?;
+    (code & 1 == 0).then_some(code >> 1)
 }
 
 /// Seven bits a byte, the lowest first.
@@ -282,5 +356,22 @@ mod tests {
         // Polars says of these that they are no Parquet files.
         assert!(is_sound_with(b"PAR1"));
         assert!(is_sound_with(&whole[..size]));
+    }
+
+    #[test]
+    fn pages_have_no_more_values_than_their_column() {
+        // Page 0 of 4 values in 2 bytes: type, sizes, then the header of data pages.
+        let page = |n_values: &[u8]| {
+            let header = [0x15, 0, 0x15, 4, 0x15, 4, 0x2c, 0x15];
+            let rest = [0x15, 0, 0x15, 6, 0x15, 6, 0, 0, 7, 7];
+            [&header[..], n_values, &rest].concat()
+        };
+        assert!(are_sound_pages(&page(&[8]), 4));
+        assert!(are_sound_pages(&[page(&[8]), page(&[8])].concat(), 8));
+        assert!(!are_sound_pages(&page(&[8]), 3));
+        assert!(!are_sound_pages(&[page(&[8]), page(&[8])].concat(), 7));
+        // Minus one.
+        assert!(!are_sound_pages(&page(&[1]), 4));
+        assert!(!are_sound_pages(&page(&[8])[..17], 4));
     }
 }
