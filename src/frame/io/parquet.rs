@@ -89,11 +89,12 @@ impl ParquetFile {
         rows: Range<usize>,
         columns: Option<&[&str]>,
     ) -> Result<DataFrame, FrameError> {
-        self.check_memory(&rows, columns, memory::total())?;
-        let bytes = self.bytes(&rows, columns);
+        let parts = self.parts(&rows, columns);
+        self.check_memory(&rows, &parts, memory::total())?;
+        let bytes = self.bytes(&parts);
         let bytes = bytes.map_err(|cause| FrameError::io(&self.path, cause))?;
-        let mut parts = self.parts(&rows, columns).into_iter();
-        if !parts.all(|part| are_sound_pages(&bytes[part.place()], part.n_values)) {
+        let is_sound = |part: &Part| are_sound_pages(&bytes[part.place()], part.n_values);
+        if !parts.iter().all(is_sound) {
             return Err(damaged(&self.path, "the header of a page"));
         }
         let mut reader = ParquetReader::new(Cursor::new(bytes))
@@ -107,10 +108,9 @@ impl ParquetFile {
     fn check_memory(
         &self,
         rows: &Range<usize>,
-        columns: Option<&[&str]>,
+        parts: &[Part],
         total: u64,
     ) -> Result<(), FrameError> {
-        let parts = self.parts(rows, columns);
         let needed: f64 = parts.iter().map(|part| part.in_memory).sum();
         if needed <= total as f64 {
             return Ok(());
@@ -126,13 +126,13 @@ impl ParquetFile {
         Err(FrameError::table(&self.path, cause))
     }
 
-    /// The file as far as these rows and columns need it, zero elsewhere: Polars would map the file into memory, where one that
+    /// The file with these parts of it, zero elsewhere: Polars would map the file into memory, where one that
     /// shrinks meanwhile ends the process. Pages of zeros that nobody touches take no memory.
-    fn bytes(&self, rows: &Range<usize>, columns: Option<&[&str]>) -> io::Result<Vec<u8>> {
+    fn bytes(&self, parts: &[Part]) -> io::Result<Vec<u8>> {
         let file = File::open(&self.path)?;
         self.stamp.check(&file)?;
         let mut bytes = vec![0; self.stamp.length as usize];
-        for part in self.parts(rows, columns) {
+        for part in parts {
             let place = bytes.get_mut(part.place());
             let place = place.ok_or(io::ErrorKind::UnexpectedEof)?;
             file.read_exact_at(part.span.start, place)?;
@@ -290,8 +290,9 @@ mod tests {
         };
         assert_eq!(needed(0..2000, None), 2000.0 * (64.0 * 4.0 + 16.0));
         assert_eq!(needed(500..1500, Some(&["word"])), 1000.0 * 16.0);
-        assert!(file.check_memory(&(0..2000), None, 544_000).is_ok());
-        let refused = file.check_memory(&(0..2000), None, 543_999);
+        let parts = file.parts(&(0..2000), None);
+        assert!(file.check_memory(&(0..2000), &parts, 544_000).is_ok());
+        let refused = file.check_memory(&(0..2000), &parts, 543_999);
         let message = refused.unwrap_err().to_string();
         assert!(
             message.contains("rows 0 to 2000 take at least"),
